@@ -1,0 +1,1 @@
+"""The Bokeh page and the websocket feed it lives on."""

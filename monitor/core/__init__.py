@@ -1,0 +1,1 @@
+"""The pure heart of the monitor: numpy, scipy and msgspec; no socket, thread, file or clock."""

@@ -1,0 +1,1 @@
+"""File formats: spectrum images in, score maps out. No socket, no thread."""

@@ -1,0 +1,1 @@
+"""A simulated specimen, camera and microscope that speak the real wire."""

@@ -1,0 +1,1 @@
+"""Offline training of the 3D-CVAE: data, network, loss, calibration."""
