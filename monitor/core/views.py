@@ -1,0 +1,174 @@
+"""What the web side sees: immutable pictures of the live state, in the JSON shapes of the HTTP interface.
+
+The service fills them in, the HTTP routes and the dashboard hand them on. Nothing here changes after it is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.axes import EnergyAxis
+
+LAYERS = ("score", "p_value", "total", "energy_ev")
+"""The float32 maps of a scan that the page draws; NaN where a pixel is missing or not scored yet."""
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the pictures: frozen, keyword-only."""
+
+
+class PixelCounts(View):
+    received: int
+    scored: int
+    missing: int
+    flagged: int
+
+
+class BlockCounts(View):
+    received: int
+    duplicate: int
+    replaced: int
+    stray: int
+
+
+class WireErrorCounts(View):
+    total: int
+    kinds: dict[str, int]
+
+
+class Latency(View):
+    """From the block that completes a pixel's neighbourhood to its score, in ms; None before the first."""
+
+    p50: float | None
+    p99: float | None
+
+
+class ParentView(View):
+    """Where a child scan lies in its parent: [row0, col0, row1, col1] in the parent's pixels."""
+
+    scan: str
+    region: tuple[int, int, int, int]
+    rescan: str | None = None
+
+
+class ScanView(View):
+    """One scan. `state` is open, complete, incomplete or aborted; `why` says why it is not scored, else None."""
+
+    scan: str
+    title: str
+    state: str
+    shape: tuple[int, int]
+    parent: ParentView | None
+    energy: EnergyAxis
+    pixels: PixelCounts
+    blocks: BlockCounts
+    wire_errors: WireErrorCounts
+    latency_ms: Latency
+    lag_rows: int
+    why: str | None
+
+
+class RegionView(View):
+    """Flagged pixels that belong together. `label` is one sentence part for the operator, such as "Fe L3, 708 eV"."""
+
+    id: str
+    scan: str
+    region: tuple[int, int, int, int]
+    pixels: int
+    energy_ev: float
+    energy_span_ev: tuple[float, float]
+    label: str
+    score: float
+    p_value: float
+    shift_ev: float | None
+    shift_error_ev: float | None
+
+
+class Reason(View):
+    """Why a rescan is asked for; every field may be None for one proposed by hand."""
+
+    energy_ev: float | None
+    energy_span_ev: tuple[float, float] | None
+    label: str
+    score: float | None
+    p_value: float | None
+
+
+class Step(View):
+    """One move in the life of a rescan request; `who` is monitor, operator, instrument or auto-approve."""
+
+    state: str
+    t_ns: int
+    who: str
+    message: str
+
+
+class RescanView(View):
+    """A rescan request as /api/rescans shows it."""
+
+    id: str
+    scan: str
+    region: tuple[int, int, int, int]
+    state: str
+    child_scan: str | None
+    dwell_factor: float
+    reason: Reason
+    expires_ns: int
+    history: list[Step]
+
+
+class HealthView(View):
+    """`status` is "ok" or the fault in one sentence; `wire_errors` and `stray` count messages of no known scan."""
+
+    status: str
+    version: str
+    model: str
+    source: str
+    provider: str
+    instrument: str | None
+    data_age_s: float | None
+    rate_spectra_per_s: float
+    fdr: float
+    wire_errors: WireErrorCounts
+    stray: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRows:
+    """Rows of a scan's maps that changed since a version; `layers[name]` is float32 [len(rows), columns].
+
+    `version` is what to ask with next time. A pixel is flagged where p_value <= p_threshold (0 flags none).
+    """
+
+    version: int
+    shape: tuple[int, int]
+    rows: NDArray[np.int64]
+    layers: dict[str, NDArray[np.float32]]
+    p_threshold: float
+
+
+class LiveView(Protocol):
+    """What the page may ask of the running service. Every call is cheap and made on the service's own event loop."""
+
+    def version(self) -> int:
+        """Grows whenever anything below would answer differently (data age and rate apart)."""
+        ...
+
+    def health(self) -> HealthView: ...
+
+    def scans(self) -> list[ScanView]:
+        """Every scan, newest first."""
+        ...
+
+    def regions(self, scan: str) -> list[RegionView]: ...
+
+    def rescans(self) -> list[RescanView]: ...
+
+    def map_rows(self, scan: str, since: int) -> MapRows | None:
+        """Rows changed after version `since` (-1: all rows); None for an unknown scan."""
+        ...
