@@ -20,7 +20,7 @@ class EnergyAxis:
 
     def energies_ev(self) -> NDArray[np.float64]:
         """Channel centres in eV, shape (size,)."""
-        return self.offset_ev + self.step_ev * np.arange(self.size)
+        return self.at(np.arange(self.size))
 
     @property
     def lo_ev(self) -> float:

@@ -51,9 +51,3 @@ def discovery_threshold(p_values: NDArray[np.floating], fdr: float) -> float:
     p = p[np.isfinite(p)]
     passed = np.flatnonzero(p <= fdr * np.arange(1, p.size + 1) / max(p.size, 1))
     return float(p[passed[-1]]) if passed.size else 0.0
-
-
-def flags(p_values: NDArray[np.floating], fdr: float) -> NDArray[np.bool_]:
-    """Pixels flagged at false discovery rate `fdr`; missing pixels never are."""
-    p = np.asarray(p_values, dtype=np.float64)
-    return np.isfinite(p) & (p <= discovery_threshold(p, fdr)) & (p > 0)

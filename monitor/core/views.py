@@ -22,33 +22,33 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Base of the pictures: frozen, keyword-only."""
 
 
-class PixelCounts(View):
+class PixelCounts(View, frozen=True, kw_only=True):
     received: int
     scored: int
     missing: int
     flagged: int
 
 
-class BlockCounts(View):
+class BlockCounts(View, frozen=True, kw_only=True):
     received: int
     duplicate: int
     replaced: int
     stray: int
 
 
-class WireErrorCounts(View):
+class WireErrorCounts(View, frozen=True, kw_only=True):
     total: int
     kinds: dict[str, int]
 
 
-class Latency(View):
+class Latency(View, frozen=True, kw_only=True):
     """From the block that completes a pixel's neighbourhood to its score, in ms; None before the first."""
 
     p50: float | None
     p99: float | None
 
 
-class ParentView(View):
+class ParentView(View, frozen=True, kw_only=True):
     """Where a child scan lies in its parent: [row0, col0, row1, col1] in the parent's pixels."""
 
     scan: str
@@ -56,7 +56,7 @@ class ParentView(View):
     rescan: str | None = None
 
 
-class ScanView(View):
+class ScanView(View, frozen=True, kw_only=True):
     """One scan. `state` is open, complete, incomplete or aborted; `why` says why it is not scored, else None."""
 
     scan: str
@@ -73,7 +73,7 @@ class ScanView(View):
     why: str | None
 
 
-class RegionView(View):
+class RegionView(View, frozen=True, kw_only=True):
     """Flagged pixels that belong together. `label` is one sentence part for the operator, such as "Fe L3, 708 eV"."""
 
     id: str
@@ -89,7 +89,7 @@ class RegionView(View):
     shift_error_ev: float | None
 
 
-class Reason(View):
+class Reason(View, frozen=True, kw_only=True):
     """Why a rescan is asked for; every field may be None for one proposed by hand."""
 
     energy_ev: float | None
@@ -99,7 +99,7 @@ class Reason(View):
     p_value: float | None
 
 
-class Step(View):
+class Step(View, frozen=True, kw_only=True):
     """One move in the life of a rescan request; `who` is monitor, operator, instrument or auto-approve."""
 
     state: str
@@ -108,7 +108,7 @@ class Step(View):
     message: str
 
 
-class RescanView(View):
+class RescanView(View, frozen=True, kw_only=True):
     """A rescan request as /api/rescans shows it."""
 
     id: str
@@ -122,7 +122,7 @@ class RescanView(View):
     history: list[Step]
 
 
-class HealthView(View):
+class HealthView(View, frozen=True, kw_only=True):
     """`status` is "ok" or the fault in one sentence; `wire_errors` and `stray` count messages of no known scan."""
 
     status: str

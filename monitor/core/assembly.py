@@ -1,0 +1,90 @@
+"""Blocks in any order -> the counts of one scan, pixel by pixel.
+
+Law: positions come from messages; of two blocks that hold the same pixel the higher seq wins, whatever the order of
+arrival. `counts` and `pixel_seq` may live on disk: counts are written before the seq that vouches for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core import wire
+from monitor.core.messages import BlockArrived, ScanStarted
+from monitor.core.seqs import SeqLedger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanArrays:
+    """Recorded pixels: counts (row, column, energy) and the seq that wrote each pixel (row, column), 0 = missing."""
+
+    counts: NDArray[Any]
+    pixel_seq: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What a block did: rows [row0, row1) whose counts changed (empty for none), and how it met older pixels."""
+
+    row0: int
+    row1: int
+    duplicate: bool
+    replaced: bool
+
+
+class Assembly:
+    """The counts of one scan as they come together."""
+
+    def __init__(self, started: ScanStarted, arrays: ScanArrays) -> None:
+        self.started = started
+        self.arrays = arrays
+        self.ledger = SeqLedger(int(s) for s in np.unique(arrays.pixel_seq) if s > 0)
+        self.received_per_row = np.count_nonzero(arrays.pixel_seq, axis=1)
+        self.total = np.full(started.grid.shape, np.nan, np.float32)
+        for row in np.flatnonzero(self.received_per_row):
+            self.total[row] = _totals(arrays.counts[row], arrays.pixel_seq[row])
+
+    @property
+    def received_pixels(self) -> int:
+        return int(self.received_per_row.sum())
+
+    @property
+    def complete_rows(self) -> NDArray[np.bool_]:
+        """Rows with no pixel missing, shape (rows,)."""
+        return self.received_per_row == self.started.grid.columns
+
+    def add(self, block: BlockArrived) -> Placement:
+        """Place one block; raises WireError, and then nothing has changed."""
+        seq, region = block.header.seq, block.header.region
+        counts = wire.read_counts(block, self.started)
+        if seq in self.ledger:
+            return Placement(row0=region.row0, row1=region.row0, duplicate=True, replaced=False)
+        self.ledger.add(seq)
+        where = region.slices
+        target, held = self.arrays.counts[where], self.arrays.pixel_seq[where]
+        fresh = held == 0
+        differs = np.zeros_like(fresh) if fresh.all() else ~fresh & (target != counts).any(-1)
+        changed = fresh | (differs & (seq > held))
+        if changed.all():
+            target[...] = counts
+        else:
+            target[changed] = counts[changed]
+        np.maximum(held, seq, out=held)
+        rows = np.flatnonzero(changed.any(1))
+        if rows.size:
+            self.received_per_row[where[0]] += np.count_nonzero(fresh, axis=1)
+            self.total[where] = _totals(target, held)
+        return Placement(
+            row0=region.row0 + int(rows[0]) if rows.size else region.row0,
+            row1=region.row0 + int(rows[-1]) + 1 if rows.size else region.row0,
+            duplicate=not fresh.any() and not differs.any(),
+            replaced=bool(differs.any()),
+        )
+
+
+def _totals(counts: NDArray[Any], pixel_seq: NDArray[np.int64]) -> NDArray[np.float32]:
+    totals = counts.sum(axis=-1, dtype=np.float64)
+    return np.where(pixel_seq > 0, totals, np.nan).astype(np.float32)

@@ -1,0 +1,179 @@
+"""One scan's life: blocks in, strips to score out, scores in, a picture of it all at any time.
+
+Its clock is the `now_ns` that callers pass (monotonic); the sender's time decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+import msgspec
+import numpy as np
+
+from monitor.core import views
+from monitor.core.assembly import Assembly, Placement, ScanArrays
+from monitor.core.maps import ScoreMaps, Scores
+from monitor.core.messages import BlockArrived, ScanEnded, ScanStarted
+from monitor.core.model_card import Card
+from monitor.core.resampling import Resampler, resampler
+from monitor.core.strips import Strip, StripPlanner, cut_strip
+
+LATENCIES_KEPT = 4096
+
+
+class ScanRecord(msgspec.Struct, kw_only=True):
+    """What is kept of a scan beside its arrays: enough to show it, or to go on with it, after a restart."""
+
+    started: ScanStarted
+    fdr: float
+    state: str = "open"
+    why: str | None = None
+    blocks: int = 0
+    duplicate: int = 0
+    replaced: int = 0
+    stray: int = 0
+    wire_errors: dict[str, int] = {}
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    model_sha256: str = ""
+
+
+class Scan:
+    """A scan being assembled and scored by the model of `card`, or kept as it was when it ended."""
+
+    def __init__(self, *, record: ScanRecord, arrays: ScanArrays, maps: ScoreMaps, card: Card) -> None:
+        started = record.started
+        self.record = record
+        self.maps = maps
+        self.assembly = Assembly(started, arrays)
+        self.ended: ScanEnded | None = None
+        self.row_version = np.zeros(started.grid.rows, np.int64)
+        self.wire_errors = Counter(record.wire_errors)
+        self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._card = card
+        self._planner = StripPlanner(started.grid.rows, card.halo[0])
+        self._resample: Resampler | None = None
+        self._threshold: tuple[int, float] | None = None
+        if self.open:
+            record.model_sha256 = card.sha256
+            self._resample = resampler(started.energy, card.energy)
+            record.why = (
+                None if self._resample else f"energy axis {started.energy} does not cover the model's {card.energy}"
+            )
+
+    @property
+    def id(self) -> str:
+        return self.record.started.scan
+
+    @property
+    def started(self) -> ScanStarted:
+        return self.record.started
+
+    @property
+    def open(self) -> bool:
+        return self.record.state == "open"
+
+    @property
+    def settled(self) -> bool:
+        """True when every row that was touched has its score."""
+        return self._resample is None or self._planner.idle
+
+    def resume(self, *, version: int, now_ns: int) -> None:
+        """Score again what an earlier run of the monitor has recorded of this open scan."""
+        rows = np.flatnonzero(self.assembly.received_per_row)
+        if rows.size:
+            self._touch(int(rows[0]), int(rows[-1]) + 1, version=version, now_ns=now_ns)
+
+    def add(self, block: BlockArrived, *, version: int, now_ns: int) -> Placement:
+        """Place a block; raises WireError, and then nothing has changed."""
+        placement = self.assembly.add(block)
+        self.record.duplicate += placement.duplicate
+        self.record.blocks += not placement.duplicate
+        self.record.replaced += placement.replaced
+        if placement.row0 < placement.row1:
+            self._touch(placement.row0, placement.row1, version=version, now_ns=now_ns)
+        return placement
+
+    def finish(self, *, now_ns: int) -> None:
+        """No more blocks are awaited: score the rest as it is."""
+        self._planner.finish(now_ns=now_ns)
+
+    def next_strip(self, max_pixels: int) -> Strip | None:
+        """The next strip to score, of about `max_pixels` pixels without halo; None where nothing is ready."""
+        if self._resample is None:
+            return None
+        rows = self._planner.take(max(1, max_pixels // self.started.grid.columns))
+        return None if rows is None else self.strip(*rows)
+
+    def strip(self, row0: int, row1: int) -> Strip | None:
+        """Rows [row0, row1) with their halo as the model wants them; None where the axis does not cover the model's."""
+        resample = self._resample or resampler(self.started.energy, self._card.energy)
+        if resample is None:
+            return None
+        arrays, halo = self.assembly.arrays, self._card.halo[0]
+        return cut_strip(arrays.counts, arrays.pixel_seq > 0, row0, row1, halo=halo, resample=resample)
+
+    def put(self, strip: Strip, scores: Scores, *, version: int, now_ns: int) -> None:
+        """Take the scores of a strip's core rows."""
+        self.maps.put(strip.row0, scores, self._card.calibration, self._card.energy)
+        self._latencies_ms.extend(self._planner.done(strip.row0, strip.row1, now_ns=now_ns))
+        self.row_version[strip.row0 : strip.row1] = version
+
+    def close(self, state: str) -> None:
+        """Settle the final state and what the record keeps."""
+        latency = self._latency()
+        self.record.p50_ms, self.record.p99_ms = latency.p50, latency.p99
+        self.record.state = state
+
+    def threshold(self) -> float:
+        """The p-value up to which pixels are flagged now (Benjamini-Hochberg at the scan's fdr)."""
+        key = int(self.row_version.max())
+        if self._threshold is None or self._threshold[0] != key:
+            self._threshold = key, self.maps.threshold(self.record.fdr)
+        return self._threshold[1]
+
+    def flagged(self) -> np.ndarray:
+        """Flagged pixels, bool (row, column)."""
+        return self.maps.p_value <= self.threshold()
+
+    def set_fdr(self, fdr: float, *, version: int) -> None:
+        """Flag at another false discovery rate."""
+        self.record.fdr = fdr
+        self._threshold = None
+        self.row_version[np.isfinite(self.maps.score).any(1)] = version
+
+    def view(self) -> views.ScanView:
+        """The scan as the HTTP interface shows it."""
+        started, record, received = self.started, self.record, self.assembly.received_pixels
+        parent = started.parent
+        return views.ScanView(
+            scan=self.id,
+            title=started.title or "",
+            state=record.state,
+            shape=started.shape,
+            parent=parent and views.ParentView(scan=parent.scan, region=parent.region, rescan=parent.rescan),
+            energy=started.energy,
+            pixels=views.PixelCounts(
+                received=received,
+                scored=self.maps.scored_pixels,
+                missing=started.grid.pixels - received,
+                flagged=int(np.count_nonzero(self.flagged())),
+            ),
+            blocks=views.BlockCounts(
+                received=record.blocks, duplicate=record.duplicate, replaced=record.replaced, stray=record.stray
+            ),
+            wire_errors=views.WireErrorCounts(total=self.wire_errors.total(), kinds=dict(self.wire_errors)),
+            latency_ms=self._latency(),
+            lag_rows=self._planner.lag_rows if self._resample else 0,
+            why=record.why,
+        )
+
+    def _touch(self, row0: int, row1: int, *, version: int, now_ns: int) -> None:
+        self.row_version[row0:row1] = version
+        self._planner.touch(row0, row1, self.assembly.complete_rows, now_ns=now_ns)
+
+    def _latency(self) -> views.Latency:
+        if not self._latencies_ms:
+            return views.Latency(p50=self.record.p50_ms, p99=self.record.p99_ms)
+        p50, p99 = np.quantile(self._latencies_ms, (0.5, 0.99))
+        return views.Latency(p50=float(p50), p99=float(p99))
