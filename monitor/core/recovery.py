@@ -1,0 +1,69 @@
+"""When to ask the source for messages that did not arrive, and when to stop waiting for them.
+
+Its clock is the `now_ns` that callers pass. Reordered messages fill their own gaps, so a gap is asked for only once it
+has stood a moment.
+"""
+
+from __future__ import annotations
+
+from monitor.core.seqs import SeqLedger
+
+SECOND_NS = 1_000_000_000
+GAP_PATIENCE_NS = 3 * SECOND_NS // 10
+TAIL_PATIENCE_NS = 2 * SECOND_NS
+ANSWER_TIMEOUT_NS = 5 * SECOND_NS
+RETRY_NS = SECOND_NS
+GRACE_NS = SECOND_NS
+MAX_RANGES = 1000
+
+Ranges = list[tuple[int, int | None]]
+
+
+class Recovery:
+    """The resend talk of one scan. `endpoint` None: nothing can be asked, only waited for."""
+
+    def __init__(self, endpoint: str | None, *, give_up_s: float, now_ns: int) -> None:
+        self.endpoint = endpoint
+        self._give_up_ns = int(give_up_s * SECOND_NS)
+        self._progress_ns = now_ns
+        self._gap_since_ns: int | None = None
+        self._asked_ns: int | None = None
+        self._answered_ns: int | None = None
+
+    def progressed(self, now_ns: int) -> None:
+        """A message of the scan arrived that was not there before."""
+        self._progress_ns = now_ns
+
+    def answered(self, now_ns: int) -> None:
+        """The source has said all it has; ask again later for what is still missing."""
+        self._asked_ns, self._answered_ns = None, now_ns
+
+    def due(self, ledger: SeqLedger, *, ended: bool, now_ns: int) -> Ranges | None:
+        """What to ask for now, or None. `ended` is True once scan_end is in: then there is no tail to ask for."""
+        gaps = ledger.gaps
+        if not gaps:
+            self._gap_since_ns = None
+        elif self._gap_since_ns is None:
+            self._gap_since_ns = now_ns
+        if self.endpoint is None or self._waiting(now_ns):
+            return None
+        ranges: Ranges = []
+        if self._gap_since_ns is not None and now_ns - self._gap_since_ns >= GAP_PATIENCE_NS:
+            ranges += gaps[:MAX_RANGES]
+        if not ended and now_ns - self._progress_ns >= TAIL_PATIENCE_NS:
+            ranges.append((ledger.highest + 1, None))
+        if not ranges:
+            return None
+        self._asked_ns = now_ns
+        return ranges
+
+    def hopeless(self, *, ended_ns: int, now_ns: int) -> bool:
+        """True when an ended scan should not wait any longer for what is missing."""
+        if self.endpoint is None:
+            return now_ns - ended_ns >= GRACE_NS
+        return now_ns - max(ended_ns, self._progress_ns) >= self._give_up_ns
+
+    def _waiting(self, now_ns: int) -> bool:
+        if self._asked_ns is not None:
+            return now_ns - self._asked_ns < ANSWER_TIMEOUT_NS
+        return self._answered_ns is not None and now_ns - self._answered_ns < RETRY_NS
