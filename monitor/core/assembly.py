@@ -38,14 +38,17 @@ class Placement:
 class Assembly:
     """The counts of one scan as they come together."""
 
-    def __init__(self, started: ScanStarted, arrays: ScanArrays) -> None:
+    def __init__(self, started: ScanStarted, arrays: ScanArrays, total: NDArray[np.float32] | None = None) -> None:
+        """Go on from `arrays`; `total` (counts per pixel) spares reading them all where it is known."""
         self.started = started
         self.arrays = arrays
         self.ledger = SeqLedger(int(s) for s in np.unique(arrays.pixel_seq) if s > 0)
         self.received_per_row = np.count_nonzero(arrays.pixel_seq, axis=1)
-        self.total = np.full(started.grid.shape, np.nan, np.float32)
-        for row in np.flatnonzero(self.received_per_row):
-            self.total[row] = _totals(arrays.counts[row], arrays.pixel_seq[row])
+        if total is None:
+            total = np.full(started.grid.shape, np.nan, np.float32)
+            for row in np.flatnonzero(self.received_per_row):
+                total[row] = _totals(arrays.counts[row], arrays.pixel_seq[row])
+        self.total = total
 
     @property
     def received_pixels(self) -> int:

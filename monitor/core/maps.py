@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreMaps:
+class LiveMaps:
     """Arrays (row, column); NaN, and kind -1, where a pixel is missing or not scored."""
 
     score: NDArray[np.float32]
@@ -32,7 +33,7 @@ class ScoreMaps:
     kind: NDArray[np.int64]
 
     @classmethod
-    def empty(cls, grid: ScanGrid) -> ScoreMaps:
+    def empty(cls, grid: ScanGrid) -> LiveMaps:
         """Maps of a scan of which nothing is scored yet."""
         nan = np.full(grid.shape, np.nan, np.float32)
         return cls(score=nan, p_value=nan.copy(), energy_ev=nan.copy(), kind=np.full(grid.shape, NO_KIND, np.int64))
@@ -57,3 +58,13 @@ class ScoreMaps:
     def flag(self, fdr: float) -> NDArray[np.bool_]:
         """Flagged pixels, bool (row, column); a missing pixel never is."""
         return self.p_value <= self.threshold(fdr)
+
+    def results(self, fdr: float) -> dict[str, NDArray[Any]]:
+        """The arrays of a result file (interface, section 6) by name."""
+        return {
+            "score": self.score,
+            "p_value": self.p_value,
+            "flag": self.flag(fdr),
+            "energy_ev": self.energy_ev,
+            "kind": self.kind,
+        }

@@ -1,4 +1,4 @@
-"""Detector noise and X-ray spikes, estimated from the counts of a map themselves.
+"""Detector noise, estimated from the counts of a map themselves.
 
 Real noise is not Poisson: gain and point spread make the variance differ from the mean and tie neighbouring channels.
 """
@@ -17,8 +17,10 @@ FloatArray = NDArray[np.float64]
 MOST_SPECTRA = 4096
 """Spectra looked at; more would not sharpen the estimate."""
 MOST_COMPONENTS = 16
-ENOUGH = 1.02
+ENOUGH = 1.01
 OUTLIER_SIGMA = 6.0
+DARK = 0.1
+"""A pixel with less than this share of the median counts is vacuum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,5 +114,8 @@ def _bright_spectra(counts: NDArray[np.generic]) -> FloatArray:
     drawn = np.random.default_rng(0).permutation(drawn)  # else the two halves would be the odd and the even columns
     spectra = counts.reshape(-1, channels)[drawn].astype(np.float64)
     spectra = spectra[np.isfinite(spectra).all(axis=1)]
-    spectra = spectra[spectra.sum(axis=1) > 0]
-    return spectra[:, spectra.sum(axis=0) > 0] if spectra.shape[0] else spectra
+    if not spectra.shape[0]:
+        return spectra
+    total = spectra.sum(axis=1)
+    spectra = spectra[total > max(DARK * float(np.median(total)), 0.0)]  # in vacuum the readout noise would rule
+    return spectra[:, spectra.sum(axis=0) > 0]

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from monitor.core.axes import Region
 from monitor.core.edges import nearest_edge
-from monitor.core.maps import ScoreMaps
+from monitor.core.maps import LiveMaps
 
 NEIGHBOURS = np.ones((3, 3), np.bool_)
 """Flagged pixels grown by this and touching, so at most 3 apart in rows and in columns, are one region."""
@@ -40,19 +40,18 @@ class FlaggedRegion:
         return f"{edge}, {self.energy_ev:.1f} eV" if edge else f"{self.energy_ev:.1f} eV"
 
 
-def find_regions(maps: ScoreMaps, flagged: NDArray[np.bool_]) -> list[FlaggedRegion]:
+def find_regions(maps: LiveMaps, flagged: NDArray[np.bool_]) -> list[FlaggedRegion]:
     """Group flagged pixels (row, column) into regions, the strongest first."""
     labels = ndimage.label(ndimage.binary_dilation(flagged, NEIGHBOURS), NEIGHBOURS)[0]
     labels = np.where(flagged, labels, 0)
     found = [
-        _describe(maps, labels[box] == number, box)
+        _describe(maps, labels[box] == number, (box[0], box[1]))
         for number, box in enumerate(ndimage.find_objects(labels), start=1)
-        if box is not None
     ]
     return sorted(found, key=lambda region: -region.score)
 
 
-def _describe(maps: ScoreMaps, inside: NDArray[np.bool_], box: tuple[slice, slice]) -> FlaggedRegion:
+def _describe(maps: LiveMaps, inside: NDArray[np.bool_], box: tuple[slice, slice]) -> FlaggedRegion:
     rows, columns = box
     score = np.where(inside, maps.score[box], -np.inf)
     row, column = np.unravel_index(int(np.argmax(score)), score.shape)

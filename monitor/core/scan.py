@@ -9,10 +9,11 @@ from collections import Counter, deque
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.core import views
 from monitor.core.assembly import Assembly, Placement, ScanArrays
-from monitor.core.maps import ScoreMaps, Scores
+from monitor.core.maps import LiveMaps, Scores
 from monitor.core.messages import BlockArrived, ScanEnded, ScanStarted
 from monitor.core.model_card import Card
 from monitor.core.resampling import Resampler, resampler
@@ -27,6 +28,7 @@ class ScanRecord(msgspec.Struct, kw_only=True):
     started: ScanStarted
     fdr: float
     state: str = "open"
+    ended: ScanEnded | None = None
     why: str | None = None
     blocks: int = 0
     duplicate: int = 0
@@ -41,12 +43,20 @@ class ScanRecord(msgspec.Struct, kw_only=True):
 class Scan:
     """A scan being assembled and scored by the model of `card`, or kept as it was when it ended."""
 
-    def __init__(self, *, record: ScanRecord, arrays: ScanArrays, maps: ScoreMaps, card: Card) -> None:
+    def __init__(
+        self,
+        *,
+        record: ScanRecord,
+        arrays: ScanArrays,
+        card: Card,
+        maps: LiveMaps | None = None,
+        total: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Open a new scan; `maps` and `total` (counts per pixel) bring back one that has ended."""
         started = record.started
         self.record = record
-        self.maps = maps
-        self.assembly = Assembly(started, arrays)
-        self.ended: ScanEnded | None = None
+        self.maps = maps if maps is not None else LiveMaps.empty(started.grid)
+        self.assembly = Assembly(started, arrays, total)
         self.row_version = np.zeros(started.grid.rows, np.int64)
         self.wire_errors = Counter(record.wire_errors)
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -54,6 +64,8 @@ class Scan:
         self._planner = StripPlanner(started.grid.rows, card.halo[0])
         self._resample: Resampler | None = None
         self._threshold: tuple[int, float] | None = None
+        if record.ended is not None:
+            self.end(record.ended)
         if self.open:
             record.model_sha256 = card.sha256
             self._resample = resampler(started.energy, card.energy)
@@ -72,6 +84,16 @@ class Scan:
     @property
     def open(self) -> bool:
         return self.record.state == "open"
+
+    @property
+    def ended(self) -> ScanEnded | None:
+        """The scan_end, once it is in."""
+        return self.record.ended
+
+    def end(self, ended: ScanEnded) -> None:
+        """Note the scan_end; what its seq shows to be missing are gaps from now on."""
+        self.record.ended = ended
+        self.assembly.ledger.add(ended.seq)
 
     @property
     def settled(self) -> bool:
@@ -125,6 +147,11 @@ class Scan:
         self.record.p50_ms, self.record.p99_ms = latency.p50, latency.p99
         self.record.state = state
 
+    def to_record(self) -> ScanRecord:
+        """The record with its counters as of now."""
+        self.record.wire_errors = dict(self.wire_errors)
+        return self.record
+
     def threshold(self) -> float:
         """The p-value up to which pixels are flagged now (Benjamini-Hochberg at the scan's fdr)."""
         key = int(self.row_version.max())
@@ -132,7 +159,7 @@ class Scan:
             self._threshold = key, self.maps.threshold(self.record.fdr)
         return self._threshold[1]
 
-    def flagged(self) -> np.ndarray:
+    def flagged(self) -> NDArray[np.bool_]:
         """Flagged pixels, bool (row, column)."""
         return self.maps.p_value <= self.threshold()
 

@@ -182,8 +182,8 @@ class Session:
             raise WireError(
                 "seq", f"scan_end has seq {ended.seq}, but block {ledger.highest} has arrived", scan=ended.scan
             )
-        ledger.add(ended.seq)
-        scan.ended = ended
+        scan.end(ended)
+        self._unsaved[scan.id] = scan
         active.recovery.progressed(now_ns)
         self._end(active, now_ns)
         yield from self._close_if_done(active, now_ns)
@@ -202,7 +202,9 @@ class Session:
 
     def _activate(self, scan: Scan, now_ns: int) -> None:
         recovery = Recovery(scan.started.resend, give_up_s=self._stall_s, now_ns=now_ns)
-        self._active[scan.id] = _Active(scan=scan, recovery=recovery, heard_ns=now_ns)
+        self._active[scan.id] = _Active(
+            scan=scan, recovery=recovery, heard_ns=now_ns, ended_ns=now_ns if scan.ended is not None else None
+        )
 
     def _end(self, active: _Active, now_ns: int) -> None:
         active.ended_ns = active.ended_ns if active.ended_ns is not None else now_ns

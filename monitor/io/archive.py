@@ -1,0 +1,193 @@
+"""The record lane's store: a folder per scan and a SQLite catalogue of scans and rescan requests.
+
+    DIR/catalogue.sqlite
+    DIR/scans/NUMBER/counts.npy, pixel_seq.npy   memory-mapped while the scan runs: what is written survives the process
+    DIR/scans/NUMBER/scan.json, maps.npz         the record, and the maps as they ended
+
+Ids of strangers are never paths. One monitor holds a folder at a time.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from monitor.core.assembly import ScanArrays
+from monitor.core.errors import ConfigError, DataError, WireError
+from monitor.core.maps import LiveMaps
+from monitor.core.messages import ScanStarted
+from monitor.core.model_card import Card
+from monitor.core.scan import Scan, ScanRecord
+from monitor.core.views import RescanView, ScanView
+from monitor.files.atomic import replacing
+from monitor.files.score_maps import ScoreMaps, read_score_maps, write_score_maps
+
+SCANS_AT_HAND = 4
+_TABLES = """
+CREATE TABLE IF NOT EXISTS scans
+    (number INTEGER PRIMARY KEY, scan TEXT UNIQUE NOT NULL, state TEXT, record BLOB, view BLOB);
+CREATE TABLE IF NOT EXISTS rescans (id TEXT PRIMARY KEY, request BLOB NOT NULL);
+"""
+
+
+class Archive:
+    """A shelf of scans on disk (see `monitor.core.session.Shelf`). Call `open` before use and `close` after."""
+
+    def __init__(self, folder: Path, *, card: Card, fdr: float) -> None:
+        self.fdr = fdr
+        self.views: dict[str, ScanView] = {}
+        self._folder = folder
+        self._card = card
+        self._at_hand: OrderedDict[str, Scan] = OrderedDict()
+        self._db: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Open or make the folder; raises ConfigError where it cannot be used or another monitor holds it."""
+        try:
+            (self._folder / "scans").mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self._folder / "catalogue.sqlite", timeout=1.0)
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.executescript(_TABLES)
+            self._db.execute("BEGIN EXCLUSIVE")
+            self._db.commit()
+        except sqlite3.OperationalError as fault:
+            raise ConfigError(
+                f"data folder {self._folder} cannot be used ({fault}); does another monitor hold it?"
+            ) from fault
+        except (OSError, sqlite3.DatabaseError) as fault:
+            raise ConfigError(f"data folder {self._folder} cannot be used ({fault}); choose another --data") from fault
+        rows = self._db.execute("SELECT scan, view FROM scans WHERE view IS NOT NULL ORDER BY number DESC")
+        self.views = {scan: msgspec.json.decode(view, type=ScanView) for scan, view in rows}
+
+    def close(self) -> None:
+        """Let the folder go; what is saved stays."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def create(self, started: ScanStarted) -> Scan:
+        """Make room for a new scan; raises WireError where the disk has none."""
+        shape = (*started.grid.shape, started.energy.size)
+        wanted = int(np.prod(shape, dtype=np.int64)) * np.dtype(started.dtype).itemsize
+        free = shutil.disk_usage(self._folder).free
+        if wanted > free:
+            raise WireError(
+                "no_room",
+                f"scan of {wanted / 2**30:.1f} GiB, {free / 2**30:.1f} GiB free in {self._folder}; free some",
+                scan=started.scan,
+            )
+        record = ScanRecord(started=started, fdr=self.fdr)
+        cursor = self._sql(
+            "INSERT INTO scans (scan, state, record) VALUES (?, ?, ?)", started.scan, "open", _json(record)
+        )
+        folder = self._folder / "scans" / f"{cursor.lastrowid:06d}"
+        folder.mkdir()
+        arrays = ScanArrays(
+            counts=open_memmap(folder / "counts.npy", mode="w+", dtype=np.dtype(started.dtype), shape=shape),
+            pixel_seq=open_memmap(folder / "pixel_seq.npy", mode="w+", dtype=np.int64, shape=started.grid.shape),
+        )
+        scan = Scan(record=record, arrays=arrays, card=self._card)
+        self.save(scan)
+        return scan
+
+    def find(self, scan: str) -> Scan | None:
+        """A scan by id, read from disk where it is not at hand; None where there is none or its files are gone."""
+        if scan in self._at_hand:
+            self._at_hand.move_to_end(scan)
+            return self._at_hand[scan]
+        row = self._sql("SELECT number, record FROM scans WHERE scan = ?", scan).fetchone()
+        if row is None:
+            return None
+        folder = self._folder / "scans" / f"{row[0]:06d}"
+        try:
+            found = self._load(folder, msgspec.json.decode(row[1], type=ScanRecord))
+        except (OSError, ValueError, DataError):
+            return None
+        self._keep_at_hand(found)
+        return found
+
+    def save(self, scan: Scan) -> None:
+        """Write the record, and the maps when the scan has just ended."""
+        folder = self._folder_of(scan.id)
+        record = _json(scan.to_record())
+        with replacing(folder / "scan.json") as temporary:
+            temporary.write_bytes(record)
+        if not scan.open:
+            if not (folder / "maps.npz").exists():
+                self._write_maps(folder, scan, self._card.to_json())
+            self._keep_at_hand(scan)
+        view = scan.view()
+        self.views = {scan.id: view} | self.views if scan.id not in self.views else self.views | {scan.id: view}
+        self._sql(
+            "UPDATE scans SET state = ?, record = ?, view = ? WHERE scan = ?", view.state, record, _json(view), scan.id
+        )
+
+    def save_flags(self, scan: Scan) -> None:
+        """Write the maps of an ended scan anew, because they are flagged at another rate."""
+        path = self.maps_path(scan.id)
+        self._write_maps(path.parent, scan, read_score_maps(path).card)
+        self.save(scan)
+
+    def maps_path(self, scan: str) -> Path:
+        """Where the maps of an ended scan lie."""
+        return self._folder_of(scan) / "maps.npz"
+
+    def left_open(self) -> list[Scan]:
+        """Scans that an earlier run of the monitor did not see to their end, oldest first."""
+        rows = self._sql("SELECT scan FROM scans WHERE state = 'open' ORDER BY number").fetchall()
+        return [found for (scan,) in rows if (found := self.find(scan)) is not None]
+
+    def rescans(self) -> list[RescanView]:
+        """Every rescan request, oldest first."""
+        rows = self._sql("SELECT request FROM rescans ORDER BY rowid")
+        return [msgspec.json.decode(request, type=RescanView) for (request,) in rows]
+
+    def save_rescan(self, request: RescanView) -> None:
+        """Keep a request across restarts."""
+        self._sql(
+            "INSERT INTO rescans (id, request) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET request = excluded.request",
+            request.id,
+            _json(request),
+        )
+
+    def _load(self, folder: Path, record: ScanRecord) -> Scan:
+        arrays = ScanArrays(
+            counts=open_memmap(folder / "counts.npy", mode="r+"),
+            pixel_seq=open_memmap(folder / "pixel_seq.npy", mode="r+"),
+        )
+        if record.state == "open":
+            return Scan(record=record, arrays=arrays, card=self._card)
+        kept = read_score_maps(folder / "maps.npz")
+        maps = LiveMaps(score=kept.score, p_value=kept.p_value, energy_ev=kept.energy_ev, kind=kept.kind)
+        return Scan(record=record, arrays=arrays, card=self._card, maps=maps, total=kept.total)
+
+    def _write_maps(self, folder: Path, scan: Scan, card: str) -> None:
+        results: dict[str, Any] = scan.maps.results(scan.record.fdr)
+        write_score_maps(folder / "maps.npz", ScoreMaps(**results, card=card, total=scan.assembly.total))
+
+    def _folder_of(self, scan: str) -> Path:
+        (number,) = self._sql("SELECT number FROM scans WHERE scan = ?", scan).fetchone()
+        return self._folder / "scans" / f"{number:06d}"
+
+    def _keep_at_hand(self, scan: Scan) -> None:
+        self._at_hand[scan.id] = scan
+        self._at_hand.move_to_end(scan.id)
+        while len(self._at_hand) > SCANS_AT_HAND:
+            self._at_hand.popitem(last=False)
+
+    def _sql(self, statement: str, *values: object) -> sqlite3.Cursor:
+        if self._db is None:
+            raise ConfigError("the archive is not open")
+        with self._db:
+            return self._db.execute(statement, values)
+
+
+def _json(value: object) -> bytes:
+    return msgspec.json.encode(value)

@@ -1,0 +1,34 @@
+"""The resend client: asks a source's ROUTER for messages and hands them on as they come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import zmq
+import zmq.asyncio
+
+from monitor.core import wire
+from monitor.core.messages import ResendRequest
+from monitor.core.recovery import ANSWER_TIMEOUT_NS, Ranges
+
+SILENCE_MS = ANSWER_TIMEOUT_NS // 1_000_000
+
+
+async def fetch(context: zmq.asyncio.Context, endpoint: str, scan: str, ranges: Ranges) -> AsyncIterator[list[bytes]]:
+    """Ask once and yield each message of the answer; ends at resend_end, or when the source falls silent.
+
+    Raises zmq.ZMQError for an endpoint that is none.
+    """
+    socket = context.socket(zmq.DEALER)
+    socket.set_hwm(0)
+    socket.linger = 0
+    try:
+        socket.connect(endpoint)
+        await socket.send_multipart(wire.encode(ResendRequest(scan=scan, ranges=ranges)))
+        while await socket.poll(SILENCE_MS):
+            frames = await socket.recv_multipart()
+            if wire.decode_resend_end(frames) is not None:
+                return
+            yield frames
+    finally:
+        socket.close()

@@ -1,0 +1,134 @@
+"""ONNX Runtime: strips of raw counts in, scores out. Says which provider it runs on; never needs torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.errors import ConfigError, ModelError
+from monitor.core.maps import Scores
+from monitor.core.model_card import METADATA_KEY, Card, read_card
+from monitor.core.model_file import graph_sha256
+from monitor.core.resampling import Resampler
+from monitor.core.strips import Strip, cut_strip
+
+PIXELS_PER_CALL = 4096
+_PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
+
+Device = Literal["auto", "cuda", "cpu"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """What the model makes of one strip's core rows: expected counts (row, column, energy), latent (row, column, k)."""
+
+    expected: NDArray[np.float32]
+    latent: NDArray[np.float32]
+
+
+class Scorer:
+    """A loaded model. `score` may be called from any one thread at a time."""
+
+    def __init__(self, session: Any, card: Card, *, name: str) -> None:
+        self.card = card
+        self.name = name
+        self._session = session
+        self._fetch_only = _only_what_is_fetched()
+
+    @property
+    def provider(self) -> str:
+        """The ONNX Runtime provider that runs the graph."""
+        return str(self._session.get_providers()[0])
+
+    def score(self, strip: Strip) -> Scores:
+        """Scores of the strip's core rows."""
+        score, index, kind = self._run(("score", "energy_index", "kind"), strip)
+        return Scores(score=score, energy_index=index, kind=kind)
+
+    def detail(self, strip: Strip) -> Detail:
+        """Expected counts and latent mean of the strip's core rows."""
+        expected, latent = self._run(("expected", "latent"), strip)
+        return Detail(expected=expected, latent=latent)
+
+    def _run(self, outputs: tuple[str, ...], strip: Strip) -> list[NDArray[Any]]:
+        values = self._session.run(list(outputs), {"counts": strip.counts[None]}, self._fetch_only)
+        return [value[0, strip.core] for value in values]
+
+
+def load_scorer(path: Path, device: Device = "auto") -> Scorer:
+    """Load MODEL.onnx on `device` (auto: CUDA where ONNX Runtime offers it, else CPU).
+
+    Raises ModelError for a file that is no model, has no valid card or a card of another graph; ConfigError where the
+    device asked for is not there.
+    """
+    ort = _onnxruntime()
+    if device == "cuda" and _PROVIDERS["cuda"] not in ort.get_available_providers():
+        raise ConfigError(
+            "device cuda was asked for, but ONNX Runtime offers none here; install the gpu extra or use --device cpu"
+        )
+    providers = [_PROVIDERS["cpu"]]
+    if device != "cpu" and _PROVIDERS["cuda"] in ort.get_available_providers():
+        providers.insert(0, _PROVIDERS["cuda"])
+    try:
+        model = path.read_bytes()
+    except OSError as fault:
+        raise ModelError(
+            f"model {path} cannot be read ({fault.strerror or fault}); make one with 'eelswatch export'"
+        ) from fault
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    try:
+        session = ort.InferenceSession(model, options, providers=providers)
+    except Exception as fault:  # ONNX Runtime has many exceptions and no common base
+        raise ModelError(
+            f"{path.name} is no ONNX model ({_first_line(fault)}); make one with 'eelswatch export'"
+        ) from fault
+    if device == "cuda" and session.get_providers()[0] != _PROVIDERS["cuda"]:
+        raise ConfigError("device cuda was asked for, but CUDA did not start; check the driver or use --device cpu")
+    card = read_card(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), where=path.name)
+    if graph_sha256(model) != card.sha256:
+        raise ModelError(f"the card of {path.name} belongs to another graph (sha256 differs); export the model again")
+    _check_outputs(session, path.name)
+    return Scorer(session, card, name=path.name)
+
+
+def strips_of(
+    counts: NDArray[Any], received: NDArray[np.bool_], *, card: Card, resample: Resampler, pixels: int = PIXELS_PER_CALL
+) -> Iterator[Strip]:
+    """A whole map (row, column, energy) as strips of about `pixels` pixels, for offline scoring."""
+    rows, columns = received.shape
+    step = max(1, pixels // columns)
+    for row0 in range(0, rows, step):
+        yield cut_strip(counts, received, row0, min(row0 + step, rows), halo=card.halo[0], resample=resample)
+
+
+def _check_outputs(session: Any, name: str) -> None:
+    wanted = {"score", "energy_index", "kind", "expected", "latent"}
+    missing = wanted - {output.name for output in session.get_outputs()}
+    if missing or "counts" not in {feed.name for feed in session.get_inputs()}:
+        raise ModelError(f"{name} lacks {', '.join(sorted(missing)) or 'the input counts'}; export the model again")
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as fault:
+        raise ConfigError("ONNX Runtime is not installed; pip install 'eelswatch[cpu]' or 'eelswatch[gpu]'") from fault
+    return onnxruntime
+
+
+def _only_what_is_fetched() -> Any:
+    options = _onnxruntime().RunOptions()
+    options.only_execute_path_to_fetches = True
+    return options
+
+
+def _first_line(fault: Exception) -> str:
+    return str(fault).splitlines()[0][:160] if str(fault) else type(fault).__name__

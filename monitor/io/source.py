@@ -1,0 +1,48 @@
+"""The ZeroMQ source: frames as they arrive, nothing read into them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import zmq
+import zmq.asyncio
+
+from monitor.core.errors import ConfigError
+
+Mode = Literal["sub", "pull"]
+
+
+class StreamSource:
+    """Connects to where a sender binds. Queues without limit: what the kernel has taken is not dropped here."""
+
+    def __init__(self, endpoint: str, mode: Mode) -> None:
+        self.endpoint = endpoint
+        self._mode: Mode = mode
+        self._socket: zmq.asyncio.Socket | None = None
+
+    def open(self, context: zmq.asyncio.Context) -> None:
+        """Connect; raises ConfigError for an address that is none."""
+        socket = context.socket(zmq.SUB if self._mode == "sub" else zmq.PULL)
+        socket.set_hwm(0)
+        socket.linger = 0
+        if self._mode == "sub":
+            socket.subscribe(b"")
+        try:
+            socket.connect(self.endpoint)
+        except zmq.ZMQError as fault:
+            socket.close()
+            raise ConfigError(
+                f"source {self.endpoint!r} cannot be connected to ({fault}); wanted an address such as tcp://host:5555"
+            ) from fault
+        self._socket = socket
+
+    async def receive(self) -> list[bytes]:
+        """The next multipart message."""
+        assert self._socket is not None, "open the source first"
+        return await self._socket.recv_multipart()
+
+    def close(self) -> None:
+        """Disconnect; messages not yet received are left to a resend."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
