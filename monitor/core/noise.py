@@ -110,7 +110,7 @@ class _Fold:
 def _bright_spectra(counts: NDArray[np.generic]) -> FloatArray:
     """Up to MOST_SPECTRA spectra (pixel, channel) in a mixed order, without dark pixels and channels."""
     rows, columns, channels = counts.shape
-    drawn = np.unique(np.linspace(0, rows * columns - 1, MOST_SPECTRA).round().astype(np.int64))
+    drawn = np.unique(np.linspace(0, rows * columns - 1, MOST_SPECTRA, dtype=np.int64))
     drawn = np.random.default_rng(0).permutation(drawn)  # else the two halves would be the odd and the even columns
     spectra = counts.reshape(-1, channels)[drawn].astype(np.float64)
     spectra = spectra[np.isfinite(spectra).all(axis=1)]

@@ -16,9 +16,10 @@ CANDIDATE_SIGMA = 6.0
 SPIKE_SIGMA = 10.0
 REACH = 2
 """A spike is narrower than this many channels to either side."""
-MOVED_REACH = 12
-MOVED_SHARE = 0.4
-"""A peak that has moved leaves a dip of this share of its height within MOVED_REACH channels; a spike does not."""
+TALLER = 1.2
+"""A spike tops its surroundings by at least a fifth; less is a zero-loss peak or white line that is a little sharper."""
+NEAR = 12
+"""Channels to either side in which a spike must top everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +64,8 @@ def _candidates(row: FloatArray, gain: float) -> list[tuple[int, int]]:
 
 
 def _height_sigma(counts: NDArray[np.generic], row: int, column: int, channel: int, gain: float) -> float:
-    """How far a peak stands above the median of its neighbour pixels; 0 where it is a peak that has moved."""
-    channels = slice(max(channel - MOVED_REACH, 0), channel + MOVED_REACH + 1)
+    """How far a peak tops all that its neighbour pixels hold at energies near it; one that has moved never does."""
+    channels = slice(max(channel - NEAR, 0), channel + NEAR + 1)
     at = channel - channels.start
     block = _finite(counts[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2, channels])
     here = _finite(counts[row, column, channels])
@@ -72,15 +73,15 @@ def _height_sigma(counts: NDArray[np.generic], row: int, column: int, channel: i
     neighbours = np.delete(block.reshape(-1, block.shape[2]), centre, axis=0)
     rest = np.ones(here.size, dtype=np.bool_)
     rest[max(at - 1, 0) : at + 2] = False
-    brightness = neighbours[:, rest].sum(axis=1, keepdims=True)
-    usable = brightness[:, 0] > 0
-    if not usable.any():
+    brightness = neighbours[:, rest].sum(axis=1)
+    if not rest.any() or not (brightness > 0).any():
         return 0.0
-    expected = np.median(neighbours[usable] / brightness[usable], axis=0) * here[rest].sum()
-    excess = here - expected
-    if excess[rest].min() < -MOVED_SHARE * excess[at]:
+    alike = neighbours[brightness > 0] * (here[rest].sum() / brightness[brightness > 0])[:, None]
+    top = float(alike.max())
+    if here[at] < TALLER * top:
         return 0.0
-    return float(excess[at] / np.sqrt(gain * max(expected[at], 1.0)))
+    scatter = float((here - np.median(alike, axis=0))[rest].std())  # readout noise, where there are few counts
+    return float((here[at] - top) / max(np.sqrt(gain * max(top, 1.0)), scatter))
 
 
 def _finite(counts: NDArray[np.generic]) -> FloatArray:
