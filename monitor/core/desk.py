@@ -119,6 +119,13 @@ class RescanDesk:
         step = Step(state=status.state, t_ns=now_ns, who="instrument", message=status.message or "")
         self._moved(self._book.move(status.id, step, child_scan=status.scan))
 
+    def child_started(self, child: Scan) -> None:
+        """Tie a child scan to the request that its parent field names."""
+        parent = child.started.parent
+        request = self._book.requests.get(parent.rescan) if parent is not None and parent.rescan is not None else None
+        if request is not None and request.child_scan is None:
+            self._moved(self._book.tie(request.id, child.id))
+
     def expire(self, now_ns: int) -> None:
         """Let go of what nobody acted on in time."""
         for request in self._book.expire(now_ns):

@@ -75,6 +75,12 @@ class RescanBook:
         self.requests[rescan_id] = moved
         return moved
 
+    def tie(self, rescan_id: str, child_scan: str) -> RescanView:
+        """Note the child scan of a request."""
+        tied = msgspec.structs.replace(self.get(rescan_id), child_scan=child_scan)
+        self.requests[rescan_id] = tied
+        return tied
+
     def in_state(self, *states: str) -> list[RescanView]:
         """Requests in one of these states, oldest first."""
         return [request for request in self.requests.values() if request.state in states]

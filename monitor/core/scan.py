@@ -16,6 +16,7 @@ from monitor.core.assembly import Assembly, Placement, ScanArrays
 from monitor.core.maps import LiveMaps, Scores
 from monitor.core.messages import BlockArrived, ScanEnded, ScanStarted
 from monitor.core.model_card import Card
+from monitor.core.regions import FlaggedRegion, find_regions
 from monitor.core.resampling import Resampler, resampler
 from monitor.core.strips import Strip, StripPlanner, cut_strip
 
@@ -64,6 +65,7 @@ class Scan:
         self._planner = StripPlanner(started.grid.rows, card.halo[0])
         self._resample: Resampler | None = None
         self._threshold: tuple[int, float] | None = None
+        self._regions: tuple[int, list[FlaggedRegion]] | None = None
         if record.ended is not None:
             self.end(record.ended)
         if self.open:
@@ -163,10 +165,17 @@ class Scan:
         """Flagged pixels, bool (row, column)."""
         return self.maps.p_value <= self.threshold()
 
+    def regions(self) -> list[FlaggedRegion]:
+        """Regions of flagged pixels as of now, the strongest first."""
+        key = int(self.row_version.max())
+        if self._regions is None or self._regions[0] != key:
+            self._regions = key, find_regions(self.maps, self.flagged())
+        return self._regions[1]
+
     def set_fdr(self, fdr: float, *, version: int) -> None:
         """Flag at another false discovery rate."""
         self.record.fdr = fdr
-        self._threshold = None
+        self._threshold = self._regions = None
         self.row_version[np.isfinite(self.maps.score).any(1)] = version
 
     def view(self) -> views.ScanView:

@@ -17,7 +17,7 @@ SPIKE_SIGMA = 10.0
 REACH = 2
 """A spike is narrower than this many channels to either side."""
 TALLER = 1.2
-"""A spike tops its surroundings by at least a fifth; less is a zero-loss peak or white line that is a little sharper."""
+"""A spike tops its surroundings by at least a fifth; less is a peak that is a little sharper."""
 NEAR = 12
 """Channels to either side in which a spike must top everything."""
 

@@ -122,10 +122,35 @@ class RescanView(View, frozen=True, kw_only=True):
     history: list[Step]
 
 
+class PixelView(View, frozen=True, kw_only=True):
+    """One pixel under the microscope: its spectrum against expectation, each list over `energy_ev`.
+
+    `expected` and `residual_z` are None where the pixel is missing or not scored, and `why` says so then.
+    """
+
+    row: int
+    column: int
+    energy_ev: list[float]
+    counts: list[float] | None
+    expected: list[float] | None
+    residual_z: list[float] | None
+    score: float | None
+    p_value: float | None
+    flag: bool
+    energy_peak_ev: float | None
+    kind: str | None
+    evidence: dict[str, float]
+    why: str | None
+
+
 class HealthView(View, frozen=True, kw_only=True):
-    """`status` is "ok" or the fault in one sentence; `wire_errors` and `stray` count messages of no known scan."""
+    """`status` is "ok" or the fault in one sentence; `wire_errors` and `stray` count messages of no known scan.
+
+    `notices` are sentences for the operator that are no fault of the monitor.
+    """
 
     status: str
+    notices: list[str]
     version: str
     model: str
     source: str

@@ -1,0 +1,69 @@
+"""The one frozen configuration of the live service, read once at the edge and passed down as values."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from monitor.core.errors import ConfigError
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+class ServeConfig(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """Settings of `eelswatch serve`; a TOML file may hold any of them under the same names."""
+
+    model: Path
+    source: str
+    mode: Literal["sub", "pull"] = "sub"
+    http: str = "127.0.0.1:8765"
+    data: Path = Path("eelswatch-data")
+    rescan: str = "tcp://127.0.0.1:5556"
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    fdr: float = Field(0.01, gt=0, lt=1)
+    stall_s: float = Field(30.0, gt=0)
+    max_scan_gib: float = Field(32.0, gt=0)
+    dwell_factor: float = Field(4.0, gt=0)
+    rescan_expiry_s: float = Field(1800.0, gt=0)
+    auto_approve: bool = False
+    token: pydantic.SecretStr | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the HTTP server; raises ConfigError for another form."""
+        host, _, port = self.http.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise ConfigError(f"http address {self.http!r}; wanted HOST:PORT, for example 127.0.0.1:8765")
+        return host.strip("[]"), int(port)
+
+    def check_security(self) -> None:
+        """Refuse to be reachable from elsewhere without a token."""
+        host, _ = self.address
+        if host not in LOOPBACK_HOSTS and self.token is None:
+            raise ConfigError(
+                f"http address {self.http} is open to others; set EELSWATCH_TOKEN or --token-file, or use 127.0.0.1"
+            )
+
+
+def load_config(file: Path | None, settings: dict[str, Any]) -> ServeConfig:
+    """Settings from a TOML file, overridden by those of `settings` that are not None.
+
+    Raises ConfigError, one line, for an unreadable file, an unknown key or a value out of range.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+            raise ConfigError(f"config {file} cannot be read ({fault}); wanted TOML") from fault
+    values |= {name: value for name, value in settings.items() if value is not None}
+    try:
+        return ServeConfig(**values)
+    except pydantic.ValidationError as fault:
+        first = fault.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"setting {name!r}: {first['msg']}; see 'eelswatch serve --help'") from fault

@@ -1,0 +1,150 @@
+"""The live state as the web side may ask for it: pictures made on demand, on the service's own event loop.
+
+Law: readers get immutable pictures; the session, the archive and the desk each have one writer, the service's loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from importlib.metadata import version as version_of
+
+import numpy as np
+
+from monitor.core import views
+from monitor.core.desk import RescanDesk
+from monitor.core.model_card import Card
+from monitor.core.scan import Scan
+from monitor.core.session import Session
+from monitor.core.version import Version
+from monitor.io.archive import Archive
+from monitor.io.inspector import Inspector
+from monitor.io.rescan_link import RescanLink
+from monitor.io.scorer import Scorer
+
+RATE_WINDOW_S = 5.0
+
+
+class Live:
+    """Implements `monitor.core.views.LiveView`, and what the HTTP routes ask beyond it."""
+
+    def __init__(
+        self,
+        *,
+        session: Session,
+        archive: Archive,
+        desk: RescanDesk,
+        link: RescanLink,
+        scorer: Scorer,
+        source: str,
+        version: Version,
+    ) -> None:
+        self.session = session
+        self.archive = archive
+        self.desk = desk
+        self.fault: str | None = None
+        self._link = link
+        self._scorer = scorer
+        self._source = source
+        self._version = version
+        self._inspector = Inspector(scorer)
+        self._arrivals: deque[tuple[float, int]] = deque()
+        self._heard_s: float | None = None
+
+    @property
+    def card(self) -> Card:
+        """The card of the model that is loaded."""
+        return self._scorer.card
+
+    def heard(self, pixels: int) -> None:
+        """A message has arrived that brought `pixels` pixels."""
+        self._heard_s = time.monotonic()
+        if pixels:
+            self._arrivals.append((self._heard_s, pixels))
+
+    def version(self) -> int:
+        """See LiveView."""
+        return self._version.value
+
+    def health(self) -> views.HealthView:
+        """See LiveView."""
+        now_s = time.monotonic()
+        while self._arrivals and self._arrivals[0][0] < now_s - RATE_WINDOW_S:
+            self._arrivals.popleft()
+        unknown = self.session.unknown_scans(time.monotonic_ns())
+        return views.HealthView(
+            status=self.fault if self.fault is not None else "ok",
+            notices=[f"blocks of scan {scan!r} arrive, but no scan_start of it has" for scan in unknown],
+            version=version_of("eelswatch"),
+            model=self._scorer.name,
+            source=self._source,
+            provider=self._scorer.provider,
+            instrument=self._link.instrument,
+            data_age_s=None if self._heard_s is None else now_s - self._heard_s,
+            rate_spectra_per_s=sum(pixels for _, pixels in self._arrivals) / RATE_WINDOW_S,
+            fdr=self.archive.fdr,
+            wire_errors=views.WireErrorCounts(
+                total=self.session.wire_errors.total(), kinds=dict(self.session.wire_errors)
+            ),
+            stray=self.session.stray,
+        )
+
+    def scans(self) -> list[views.ScanView]:
+        """See LiveView."""
+        fresh = {scan.id: scan.view() for scan in self.session.active}
+        return [fresh.get(scan, view) for scan, view in self.archive.views.items()]
+
+    def scan(self, scan_id: str) -> views.ScanView | None:
+        """One scan, or None."""
+        scan = self.session.find(scan_id)
+        return None if scan is None else scan.view()
+
+    def rescans(self) -> list[views.RescanView]:
+        """See LiveView; newest first."""
+        return self.desk.requests
+
+    def map_rows(self, scan: str, since: int) -> views.MapRows | None:
+        """See LiveView."""
+        found = self.session.find(scan)
+        if found is None:
+            return None
+        rows = np.flatnonzero(found.row_version > since)
+        maps = found.maps
+        layers = {
+            "score": maps.score,
+            "p_value": maps.p_value,
+            "total": found.assembly.total,
+            "energy_ev": maps.energy_ev,
+        }
+        return views.MapRows(
+            version=int(found.row_version.max()),
+            shape=found.started.shape,
+            rows=rows,
+            layers={name: layer[rows] for name, layer in layers.items()},
+            p_threshold=found.threshold(),
+        )
+
+    def regions(self, scan: str) -> list[views.RegionView]:
+        """See LiveView."""
+        found = self.session.find(scan)
+        return [] if found is None else self._inspector.regions(found)
+
+    def pixel(self, scan: Scan, row: int, column: int) -> views.PixelView:
+        """One pixel's spectrum against expectation; raises IndexError outside the scan."""
+        return self._inspector.pixel(scan, row, column)
+
+    async def send_waiting(self) -> None:
+        """Send approved requests to the instrument at once, where one is there."""
+        await self._link.send_waiting()
+
+    def set_fdr(self, fdr: float) -> None:
+        """Flag at another false discovery rate from now on: open scans, the newest one, and those to come."""
+        self.archive.fdr = fdr
+        newest = next(iter(self.archive.views), None)
+        last = self.session.find(newest) if newest is not None else None
+        ended = [last] if last is not None and not last.open else []
+        for scan in [*self.session.active, *ended]:
+            scan.set_fdr(fdr, version=self._version.bump())
+            if not scan.open:
+                self.archive.save_flags(scan)
+        self._version.bump()

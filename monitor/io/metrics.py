@@ -1,0 +1,39 @@
+"""The live state in Prometheus' text format, made from the same pictures as the page."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from monitor.io.live import Live
+
+
+def metrics_text(live: Live) -> bytes:
+    """What /metrics answers. Counters are of the newest scan, since a scan is what an operator asks about."""
+    registry = CollectorRegistry()
+    health = live.health()
+    _gauge(registry, "healthy", "1 while the monitor can score", float(health.status == "ok"))
+    _gauge(registry, "rate_spectra_per_second", "Spectra received per second, over 5 s", health.rate_spectra_per_s)
+    if health.data_age_s is not None:
+        _gauge(registry, "data_age_seconds", "Seconds since the last message", health.data_age_s)
+    errors = Counter(
+        "eelswatch_wire_errors", "Messages refused that belong to no known scan", ["kind"], registry=registry
+    )
+    for kind, number in health.wire_errors.kinds.items():
+        errors.labels(kind).inc(number)
+    stray = Counter("eelswatch_stray_messages", "Messages of no known scan", registry=registry)
+    stray.inc(health.stray)
+    newest = next(iter(live.scans()), None)
+    if newest is not None:
+        pixels = Gauge("eelswatch_scan_pixels", "Pixels of the newest scan", ["state"], registry=registry)
+        for state in ("received", "scored", "missing", "flagged"):
+            pixels.labels(state).set(getattr(newest.pixels, state))
+        blocks = Gauge("eelswatch_scan_blocks", "Blocks of the newest scan", ["fate"], registry=registry)
+        for fate in ("received", "duplicate", "replaced", "stray"):
+            blocks.labels(fate).set(getattr(newest.blocks, fate))
+        _gauge(registry, "scan_wire_errors", "Messages refused of the newest scan", newest.wire_errors.total)
+        _gauge(registry, "lag_rows", "Rows of the newest scan that wait for a score", newest.lag_rows)
+    return generate_latest(registry)
+
+
+def _gauge(registry: CollectorRegistry, name: str, text: str, value: float) -> None:
+    Gauge(f"eelswatch_{name}", text, registry=registry).set(value)

@@ -1,0 +1,205 @@
+"""The live monitor: one event loop that owns all state, one thread that scores.
+
+stream -> session -> strips -> scorer -> maps -> page, and regions -> desk -> rescan link. Law: a lane that dies takes
+the service down with a message; it never goes on looking healthy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+import zmq
+import zmq.asyncio
+from fastapi import APIRouter
+
+from monitor.config import LOOPBACK_HOSTS, ServeConfig
+from monitor.core.axes import ScanGrid
+from monitor.core.desk import RescanDesk, RescanPolicy
+from monitor.core.scan import Scan
+from monitor.core.session import Event, ResendWanted, ScanClosed, ScanOpened, Session
+from monitor.core.version import Version
+from monitor.core.views import LiveView
+from monitor.core.wire import Limits
+from monitor.io import resend
+from monitor.io.archive import Archive
+from monitor.io.guard import Guard
+from monitor.io.http import create_app
+from monitor.io.live import Live
+from monitor.io.rescan_link import RescanLink
+from monitor.io.scorer import PIXELS_PER_CALL, Scorer
+from monitor.io.source import StreamSource
+from monitor.io.web import GRACE_S, WebServer, listen, url_of
+
+TICK_S = 0.1
+PROPOSALS_S = 1.0
+MESSAGES_PER_TURN = 16
+"""Messages taken from a full queue before the rest of the loop has its turn."""
+
+Pages = Iterable[Callable[[LiveView], APIRouter]]
+_log = structlog.get_logger(__name__)
+
+
+class Monitor:
+    """Wires the parts of a configuration together. `run` serves until `stop` is called or a lane fails."""
+
+    def __init__(self, config: ServeConfig, scorer: Scorer, *, pages: Pages) -> None:
+        version = Version()
+        self._config = config
+        self._scorer = scorer
+        self._archive = Archive(config.data, card=scorer.card, fdr=config.fdr)
+        self._session = Session(
+            shelf=self._archive,
+            version=version,
+            limits=Limits(max_scan_gib=config.max_scan_gib),
+            stall_s=config.stall_s,
+        )
+        self._version = version
+        self._source = StreamSource(config.source, config.mode)
+        self._pages = pages
+        self._work = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._resends: set[asyncio.Task[None]] = set()
+        self._proposed: dict[str, int] = {}
+
+    def stop(self) -> None:
+        """End `run` gracefully: the record is whole, an open scan can go on after a restart."""
+        self._stop.set()
+
+    async def run(self, ready: Callable[[str], None]) -> None:
+        """Serve; `ready` is called with the page's URL. Raises ConfigError for an address that cannot be used."""
+        self._config.check_security()
+        self._archive.open()
+        context = zmq.asyncio.Context()
+        try:
+            with listen(*self._config.address) as listener:
+                self._assemble(context)
+                await self._serve(context, listener, ready)
+        finally:
+            self._source.close()
+            for scan in self._session.active:
+                self._archive.save(scan)
+            self._archive.close()
+            context.destroy(linger=0)
+
+    def _assemble(self, context: zmq.asyncio.Context) -> None:
+        config = self._config
+        self._desk = RescanDesk(
+            policy=RescanPolicy(
+                dwell_factor=config.dwell_factor, expiry_s=config.rescan_expiry_s, auto_approve=config.auto_approve
+            ),
+            requests=self._archive.rescans(),
+            save=self._archive.save_rescan,
+            version=self._version,
+        )
+        self._link = RescanLink(config.rescan, desk=self._desk, grid_of=self._grid_of)
+        self._live = Live(
+            session=self._session,
+            archive=self._archive,
+            desk=self._desk,
+            link=self._link,
+            scorer=self._scorer,
+            source=config.source,
+            version=self._version,
+        )
+        self._link.open(context)
+        self._source.open(context)
+        for scan in self._archive.left_open():
+            self._session.adopt(scan, now_ns=time.monotonic_ns())
+        self._work.set()
+
+    async def _serve(self, context: zmq.asyncio.Context, listener: socket.socket, ready: Callable[[str], None]) -> None:
+        token = self._config.token.get_secret_value() if self._config.token is not None else None
+        guard = Guard(token, loopback_only=self._config.address[0] in LOOPBACK_HOSTS)
+        server = WebServer(create_app(self._live, guard=guard, pages=[page(self._live) for page in self._pages]))
+        with ThreadPoolExecutor(1, "scorer") as scoring:
+            web = asyncio.create_task(server.serve(sockets=[listener]))
+            lanes = [
+                asyncio.create_task(lane)
+                for lane in (self._receive(context), self._score(scoring), self._tick(context), self._link.run())
+            ]
+            stop = asyncio.create_task(self._stop.wait())
+            try:
+                listener.listen()  # a browser may come as soon as the line is out
+                ready(url_of(listener))
+                done, _ = await asyncio.wait([web, stop, *lanes], return_when=asyncio.FIRST_COMPLETED)
+                for lane in done - {stop}:
+                    lane.result()
+            finally:
+                server.should_exit = True
+                await asyncio.wait([web], timeout=2 * GRACE_S)
+                rest = [web, stop, *lanes, *self._resends]
+                for task in rest:
+                    task.cancel()
+                await asyncio.wait(rest)
+
+    async def _receive(self, context: zmq.asyncio.Context) -> None:
+        while True:
+            for _ in range(MESSAGES_PER_TURN):
+                self._take(await self._source.receive(), context)
+            await asyncio.sleep(0)
+
+    def _take(self, frames: list[bytes], context: zmq.asyncio.Context) -> None:
+        before = sum(scan.assembly.received_pixels for scan in self._session.active)
+        for event in self._session.receive(frames, now_ns=time.monotonic_ns()):
+            self._on(event, context)
+        after = sum(scan.assembly.received_pixels for scan in self._session.active)
+        self._live.heard(max(after - before, 0))
+        self._work.set()
+
+    async def _score(self, scoring: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            for scan in self._session.active:
+                while (strip := scan.next_strip(PIXELS_PER_CALL)) is not None:
+                    scores = await loop.run_in_executor(scoring, self._scorer.score, strip)
+                    scan.put(strip, scores, version=self._version.bump(), now_ns=time.monotonic_ns())
+
+    async def _tick(self, context: zmq.asyncio.Context) -> None:
+        next_proposals_s = 0.0
+        while True:
+            for event in self._session.tick(time.monotonic_ns()):
+                self._on(event, context)
+            if time.monotonic() >= next_proposals_s:
+                next_proposals_s = time.monotonic() + PROPOSALS_S
+                for scan in self._session.active:
+                    self._propose(scan)
+            self._desk.expire(time.time_ns())
+            await self._link.send_waiting()
+            self._work.set()
+            await asyncio.sleep(TICK_S)
+
+    def _on(self, event: Event, context: zmq.asyncio.Context) -> None:
+        match event:
+            case ScanOpened(scan=scan):
+                _log.info("scan opened", scan=scan.id, shape=scan.started.shape, why=scan.record.why)
+                self._desk.child_started(scan)
+            case ScanClosed(scan=scan):
+                _log.info("scan closed", scan=scan.id, state=scan.record.state, flagged=scan.view().pixels.flagged)
+                self._propose(scan)
+            case ResendWanted():
+                task = asyncio.create_task(self._resend(event, context))
+                self._resends.add(task)
+                task.add_done_callback(self._resends.discard)
+
+    async def _resend(self, wanted: ResendWanted, context: zmq.asyncio.Context) -> None:
+        _log.info("resend asked", scan=wanted.scan, ranges=wanted.ranges[:8], endpoint=wanted.endpoint)
+        try:
+            async for frames in resend.fetch(context, wanted.endpoint, wanted.scan, wanted.ranges):
+                self._take(frames, context)
+        except zmq.ZMQError as fault:
+            _log.warning("resend failed", endpoint=wanted.endpoint, fault=str(fault))
+        self._session.resend_answered(wanted.scan, now_ns=time.monotonic_ns())
+
+    def _propose(self, scan: Scan) -> None:
+        self._desk.propose_regions(scan, scan.regions(), now_ns=time.time_ns())
+
+    def _grid_of(self, scan_id: str) -> ScanGrid | None:
+        scan = self._session.find(scan_id)
+        return None if scan is None else scan.started.grid
