@@ -1,0 +1,39 @@
+"""The card of an exported model, from the run it came of, and its place inside the file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from monitor.core.model_card import METADATA_KEY, WHOLE_ROW, Card, Training
+from monitor.core.model_file import graph_sha256, metadata_entry
+from training.filters import EVIDENCE
+from training.run import Outcome, RunRecord
+from training.scoring import HALO_ROWS
+
+
+def make_card(record: RunRecord, outcome: Outcome, *, model: bytes, parity: float) -> Card:
+    """The card of `model` (serialised ONNX) exported from a finished run."""
+    return Card(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        title=record.title,
+        energy=record.energy,
+        halo=(HALO_ROWS, WHOLE_ROW),
+        evidence=list(EVIDENCE),
+        calibration=outcome.calibration,
+        noise=outcome.noise,
+        training=Training(
+            inputs=record.inputs,
+            config=record.config,
+            seed=int(record.config["seed"] or 0),
+            versions={**outcome.versions, "onnx": version("onnx")},
+            losses=outcome.losses,
+        ),
+        parity=parity,
+        sha256=graph_sha256(model),
+    )
+
+
+def with_card(model: bytes, card: Card) -> bytes:
+    """The model file's bytes with the card in its metadata; the graph's bytes stay as they are."""
+    return model + metadata_entry(METADATA_KEY, card.to_json())

@@ -1,0 +1,60 @@
+"""Does the exported file say what PyTorch says? On realistic counts, with missing pixels, at other sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+
+from monitor.core.errors import ModelError
+from training.scoring import Scores, ScoringGraph
+
+LARGEST = 1e-3
+"""Largest relative difference |a - b| / max(1, |b|) that an export may show."""
+SIZES = ((1, 7, 9), (2, 1, 5), (1, 16, 3))
+"""Batch, rows and columns tried; none is the size the graph was traced at."""
+TIES = 0.02
+"""Share of pixels whose evidence may peak elsewhere: two filters within rounding of each other."""
+
+
+def check_parity(graph: ScoringGraph, model: bytes, *, counts_per_pixel: float, seed: int = 0) -> float:
+    """Largest relative difference between PyTorch and ONNX Runtime over all outputs.
+
+    Raises ModelError where it is above `LARGEST`, a NaN stands elsewhere, or the peaks differ.
+    """
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(seed)
+    worst = 0.0
+    for size in SIZES:
+        counts = _counts(graph, size, counts_per_pixel, rng)
+        with torch.inference_mode():
+            ours = Scores(*(output.numpy() for output in graph(torch.from_numpy(counts))))
+        theirs = Scores(*session.run(list(Scores._fields), {"counts": counts}))
+        worst = max(worst, *(_difference(getattr(theirs, name), getattr(ours, name)) for name in Scores._fields))
+    if not worst <= LARGEST:
+        raise ModelError(
+            f"ONNX Runtime differs from PyTorch by {worst:.1e}; wanted at most {LARGEST:.0e}: report this model"
+        )
+    return worst
+
+
+def _counts(
+    graph: ScoringGraph, size: tuple[int, int, int], counts_per_pixel: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Noisy counts (batch, row, column, energy) around the mean: bright and dark pixels, a vacuum, missing ones."""
+    gain = float(graph.gain)
+    mean = graph.fine_log_mean.exp().cpu().numpy() * counts_per_pixel / gain
+    counts = rng.poisson(mean * rng.uniform(0.3, 2.0, (*size, 1))).astype(np.float32) * np.float32(gain)
+    counts[0, 0, 0] = 0.0
+    counts[0, -1, 1] = np.nan
+    counts[-1, 0, 2, 3] = np.nan
+    return counts
+
+
+def _difference(theirs: NDArray, ours: NDArray) -> float:
+    if not np.array_equal(np.isnan(theirs), np.isnan(ours)):
+        return np.inf
+    if ours.dtype.kind == "i":
+        return 0.0 if (theirs != ours).mean() <= TIES else np.inf
+    return float(np.nanmax(np.abs(theirs - ours) / np.maximum(1.0, np.abs(ours)), initial=0.0))

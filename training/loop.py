@@ -1,0 +1,162 @@
+"""The training loop: random crops, AdamW on a one-cycle plan, checkpoints, early stopping.
+
+Its clock is a function handed in (seconds, monotonic); it decides only when to write a checkpoint.
+A run that was cut off and goes on ends in the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from monitor.core.errors import DataError
+from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from training.config import TrainConfig
+from training.loss import Loss, chi2_per_dof, elbo
+from training.scoring import ScoringGraph
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the run's history; losses are per effective count, `validation` is of held-out blocks."""
+
+    step: int
+    loss: float
+    divergence: float
+    chi2_per_dof: float
+    validation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingMaps:
+    """Coarse effective counts (row, column, coarse) of each map and masks (row, column), on the training device."""
+
+    coarse: tuple[Tensor, ...]
+    train: tuple[Tensor, ...]
+    validate: tuple[Tensor, ...]
+
+
+def fit(
+    graph: ScoringGraph,
+    maps: TrainingMaps,
+    config: TrainConfig,
+    *,
+    checkpoint: Path | None = None,
+    report: Callable[[Progress, float], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    stop_after: int | None = None,
+) -> list[Progress]:
+    """Train `graph.cvae` in place, leave the best validated weights in it, return the history.
+
+    Goes on from `checkpoint` where there is one. `report` is called with the latest progress and the seconds left;
+    `stop_after` ends the call early at that step, its checkpoint written, as an interruption would.
+    Raises DataError where the loss is no number: nothing can be learned from such data.
+    """
+    net = graph.cvae
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps + 1)
+    dice = torch.Generator().manual_seed(config.seed)
+    state = Checkpoint(step=0, best=float("inf"), stale=0, history=[], best_weights=_weights(net))
+    if checkpoint is not None and checkpoint.exists():
+        state = read_checkpoint(checkpoint, net, optimiser, plan, dice, history_type=Progress)
+    started, first, saved = clock(), state.step, clock()
+    step = state.step
+    while step < config.steps and state.stale < config.patience:
+        loss, chi2 = _step(net, maps, config, optimiser, plan, dice)
+        step += 1
+        state.step = step
+        if step % config.validate_every == 0 or step == config.steps:
+            _validate(net, maps, state, loss, chi2)
+            if report is not None:
+                left = (config.steps - step) * (clock() - started) / (step - first)
+                report(state.history[-1], left)
+        if checkpoint is not None and (clock() - saved > config.checkpoint_s or step == stop_after):
+            write_checkpoint(checkpoint, state, net, optimiser, plan, dice)
+            saved = clock()
+        if step == stop_after:
+            return state.history
+    net.load_state_dict(state.best_weights)
+    return state.history
+
+
+def _step(
+    net: nn.Module,
+    maps: TrainingMaps,
+    config: TrainConfig,
+    optimiser: torch.optim.Optimizer,
+    plan: torch.optim.lr_scheduler.LRScheduler,
+    dice: torch.Generator,
+) -> tuple[Loss, float]:
+    coarse, valid = _crops(maps, config, dice)
+    noise = torch.randn(coarse.shape[0], config.latent, 1, *coarse.shape[1:3], generator=dice).to(coarse.device)
+    net.train()
+    normal = net(coarse, valid, noise)
+    loss = elbo(coarse, valid, normal, beta=config.beta)
+    optimiser.zero_grad(set_to_none=True)
+    loss.total.backward()
+    norm = nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    if torch.isfinite(norm):
+        optimiser.step()
+    plan.step()
+    return loss, float(chi2_per_dof(coarse, valid, normal.share))
+
+
+def _crops(maps: TrainingMaps, config: TrainConfig, dice: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A batch of crops (batch, row, column, coarse) and masks, mirrored at random; maps are drawn by their size."""
+    areas = torch.tensor([m.numel() for m in maps.train], dtype=torch.float32)
+    rows = (
+        min(config.crop_rows, *(m.shape[0] for m in maps.train))
+        if len(areas) > 1
+        else min(config.crop_rows, maps.train[0].shape[0])
+    )
+    columns = min([config.crop_columns, *(m.shape[1] for m in maps.train)])
+    counts, masks = [], []
+    for which in torch.multinomial(areas, config.batch, replacement=True, generator=dice).tolist():
+        coarse, mask = maps.coarse[which], maps.train[which]
+        r = int(torch.randint(mask.shape[0] - rows + 1, (), generator=dice))
+        c = int(torch.randint(mask.shape[1] - columns + 1, (), generator=dice))
+        flips = [i for i, flip in enumerate(torch.rand(2, generator=dice).tolist()) if flip < 0.5]
+        m = mask[r : r + rows, c : c + columns].flip(flips)
+        counts.append(coarse[r : r + rows, c : c + columns].flip(flips) * m[..., None])
+        masks.append(m)
+    return torch.stack(counts), torch.stack(masks)
+
+
+@torch.no_grad()
+def _validate(net: nn.Module, maps: TrainingMaps, state: Checkpoint, loss: Loss, chi2: float) -> None:
+    """Likelihood of the held-out blocks, seen with their neighbours as they would come in live."""
+    net.eval()
+    total, counts = 0.0, 0.0
+    for coarse, train, held in zip(maps.coarse, maps.train, maps.validate, strict=True):
+        seen = torch.clamp(train + held, max=1.0)
+        normal = net((coarse * seen[..., None])[None], seen[None])
+        weight = float((coarse * held[..., None]).sum())
+        total += float(elbo(coarse[None], held[None], normal, beta=0.0).likelihood) * weight
+        counts += weight
+    validation = total / max(counts, 1.0)
+    if validation != validation:
+        raise DataError(
+            "the loss is not a number; the counts cannot be learned from: look at them with 'eelswatch inspect'"
+        )
+    better = validation < state.best
+    state.best, state.stale = (validation, 0) if better else (state.best, state.stale + 1)
+    if better:
+        state.best_weights = _weights(net)
+    state.history.append(
+        Progress(
+            step=state.step,
+            loss=float(loss.total),
+            divergence=float(loss.divergence),
+            chi2_per_dof=chi2,
+            validation=validation,
+        )
+    )
+
+
+def _weights(net: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().clone() for key, value in net.state_dict().items()}

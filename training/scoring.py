@@ -1,0 +1,151 @@
+"""From raw counts to a score: the one graph that training, export, offline scoring and the live monitor share.
+
+Law: counts come in as the detector gave them; rebinning, normalisation, network, filters, standardisation are inside.
+A pixel with a NaN or infinite channel is missing: its own outputs are NaN (index and kind 0), its neighbours do
+without it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.filters import FLOOR, FilterBank
+from training.model import SPATIAL_REACH, Architecture, Cvae
+
+HALO_ROWS = SPATIAL_REACH + 1
+"""Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
+DRIFT_CLIP = 3.0
+"""Standard deviations at which one pixel's say in its row's drift is cut off."""
+
+
+class Scores(NamedTuple):
+    """The outputs of the graph, in the order of the model file; shapes (batch, row, column[, energy or latent])."""
+
+    score: Tensor
+    energy_index: Tensor
+    kind: Tensor
+    expected: Tensor
+    latent: Tensor
+
+
+class ScoringGraph(nn.Module):
+    """The network, the filter bank, and what standardises their evidence.
+
+    Buffers set by training: `gain` (variance of a coarse count over its mean), `fine_log_mean` (energy,),
+    `reference_total` (effective counts per pixel the bank was standardised at), `centre`, `noise`, `misfit` (filter,).
+    """
+
+    gain: Tensor
+    fine_log_mean: Tensor
+    reference_total: Tensor
+    centre: Tensor
+    noise: Tensor
+    misfit: Tensor
+    lower: Tensor
+    upper: Tensor
+    blend: Tensor
+    gradient: Tensor
+
+    def __init__(self, architecture: Architecture, *, drift_steps: int = 1) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.drift_steps = drift_steps
+        self.cvae = Cvae(architecture)
+        self.bank = FilterBank(architecture.coarse)
+        filters = self.bank.channel.numel()
+        size, b = architecture.channels, architecture.rebin
+        self.register_buffer("gain", torch.ones(()))
+        self.register_buffer("reference_total", torch.ones(()))
+        self.register_buffer("fine_log_mean", torch.full((size,), 1.0 / size).log())
+        self.register_buffer("centre", torch.zeros(filters))
+        self.register_buffer("noise", torch.ones(filters))
+        self.register_buffer("misfit", torch.zeros(filters))
+        at = ((torch.arange(size) + 0.5) / b - 0.5).clamp(0, architecture.coarse - 1)
+        lower = at.floor().long().clamp_max(max(architecture.coarse - 2, 0))
+        self.register_buffer("lower", lower, persistent=False)
+        self.register_buffer("upper", (lower + 1).clamp_max(architecture.coarse - 1), persistent=False)
+        self.register_buffer("blend", at - lower, persistent=False)
+        middle = (self.bank.channel * b + (b - 1) // 2).clamp_max(size - 1)
+        self.register_buffer("fine_channel", middle, persistent=False)
+
+    def set_mean(self, mean: Tensor, gain: float) -> None:
+        """Take the mean spectrum (energy,) of the training data, in counts, and the gain of a coarse count."""
+        floor = mean.clamp_min(0.0).mean() * 1e-3
+        fine = mean.clamp_min(float(floor))
+        coarse = self.rebinned(fine[None, None, None])[0, 0, 0]
+        self.fine_log_mean.copy_((fine / fine.sum()).log())
+        self.cvae.log_mean.copy_((coarse / coarse.sum()).log())
+        self.gain.fill_(gain)
+
+    def rebinned(self, counts: Tensor) -> Tensor:
+        """Counts (..., energy) added up to coarse channels (..., coarse)."""
+        a = self.architecture
+        if a.rebin == 1:
+            return counts
+        padded = F.pad(counts, (0, a.coarse * a.rebin - a.channels))
+        return padded.unflatten(-1, (a.coarse, a.rebin)).sum(-1)
+
+    def effective(self, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Coarse counts over gain, 0 where missing, and the mask (batch, row, column), 1.0 where all are finite."""
+        present = torch.isfinite(counts.sum(-1))
+        clean = torch.where(present[..., None], counts, 0.0)
+        return self.rebinned(clean) / self.gain, present.to(counts.dtype)
+
+    def evidence(self, coarse: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Raw evidence z (..., filter), share (..., coarse), total (..., 1) and latent mean of effective counts."""
+        normal = self.cvae(coarse, valid)
+        total = coarse.sum(-1, keepdim=True).clamp_min(0.0)
+        share, drift = normal.share, normal.drift
+        for _ in range(self.drift_steps):
+            drift = drift + self._drift_step(coarse, share, total)
+            share = self.cvae.row_shift.move_share(normal.unshifted, drift)
+        expected = share * total
+        return self.bank(coarse - expected, expected), share, total, normal.mean
+
+    def _drift_step(self, coarse: Tensor, share: Tensor, total: Tensor) -> Tensor:
+        """One Gauss-Newton step (batch, row) towards the shift that leaves the row's residuals without a slope."""
+        expected = share * total
+        change = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1)) * 0.5
+        variance = expected + FLOOR
+        pull = ((coarse - expected) * change / variance).sum(-1)
+        weight = (change * change / variance).sum(-1)
+        root = weight.sqrt().clamp_min(1e-6)
+        agreed = (pull / root).clamp(-DRIFT_CLIP, DRIFT_CLIP) * root
+        return (agreed.sum(-1) / (weight.sum(-1) + 1.0)).clamp(-0.5, 0.5)
+
+    def standardised(self, z: Tensor, total: Tensor) -> Tensor:
+        """Evidence in standard deviations of what clean pixels show.
+
+        Counting noise does not grow with dose in these units, a wrong expectation does: its variance with the dose, its
+        mean with the root of it.
+        """
+        dose = total / self.reference_total
+        return (z - self.centre * dose.sqrt()) / (self.noise + self.misfit * dose).sqrt()
+
+    def forward(self, counts: Tensor) -> Scores:
+        """Score raw counts (batch, row, column, energy), float32, NaN where missing."""
+        coarse, valid = self.effective(counts)
+        z, share, total, latent = self.evidence(coarse, valid)
+        strength = self.bank.localised(self.standardised(z, total))
+        best = strength.argmax(-1)
+        gone = valid < 0.5
+        return Scores(
+            torch.where(gone, torch.nan, strength.amax(-1)),
+            torch.where(gone, 0, self.fine_channel[best]),
+            torch.where(gone, 0, self.bank.family[best]),
+            torch.where(gone[..., None], torch.nan, self._fine(share) * total * self.gain),
+            torch.where(gone[..., None], torch.nan, latent[:, :, 0].permute(0, 2, 3, 1)),
+        )
+
+    def _fine(self, share: Tensor) -> Tensor:
+        """Coarse shares on the detector's channels: the ratio to the mean spectrum, interpolated, on the fine mean."""
+        if self.architecture.rebin == 1:
+            return share
+        ratio = share.log() - self.cvae.log_mean
+        low, high = ratio.index_select(-1, self.lower), ratio.index_select(-1, self.upper)
+        fine = (low + (high - low) * self.blend + self.fine_log_mean).exp()
+        return fine / fine.sum(-1, keepdim=True)

@@ -1,0 +1,155 @@
+"""One training run from files to a finished run folder: load, train, standardise, calibrate, write."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+
+from monitor.core.errors import ConfigError
+from monitor.core.model_card import Noise
+from monitor.core.noise import estimate_noise
+from training.calibrate import calibrate, standardise
+from training.checkpoint import load_tensors, save_tensors
+from training.config import TrainConfig
+from training.data import Role, TrainingSet
+from training.loop import Progress, TrainingMaps, fit
+from training.model import Architecture
+from training.run import (
+    CHECKPOINT,
+    MODEL,
+    Outcome,
+    RunRecord,
+    check_same,
+    clear,
+    finished_record,
+    read_record,
+    write_record,
+)
+from training.scoring import ScoringGraph
+
+MOST_COUNTS_A_PIXEL = 1e8
+"""Effective counts a pixel is given at most: data without any noise would otherwise have a gain of 0."""
+
+
+def train_run(
+    run: Path,
+    data: TrainingSet,
+    config: TrainConfig,
+    *,
+    restart: bool = False,
+    report: Callable[[Progress, float], None] | None = None,
+) -> tuple[RunRecord, bool]:
+    """Train on `data` in folder `run`, going on where an earlier call was cut off.
+
+    Returns the finished record and whether anything was left to do. Raises ConfigError where the folder holds a run
+    with other settings or data and `restart` is not given.
+    """
+    started = time.monotonic()
+    if restart:
+        clear(run)
+    record = read_record(run)
+    if record is not None:
+        check_same(run, record, config, list(data.inputs))
+        if record.outcome is not None and (run / MODEL).exists():
+            return record, False
+    record = RunRecord(
+        title=data.title,
+        config=config.model_dump(),
+        inputs=list(data.inputs),
+        energy=data.energy,
+        notes=list(data.notes),
+    )
+    write_record(run, record)
+    device = pick_device(config.device)
+    torch.set_num_threads(available_cores())
+    graph, maps = prepare(data, config, device)
+    history = fit(graph, maps, config, checkpoint=run / CHECKPOINT, report=report)
+    standardise(graph, data.maps)
+    calibration = calibrate(graph, data.maps)
+    noise = estimate_noise(data.maps[0].counts)
+    best = min(history, key=lambda item: item.validation)
+    outcome = Outcome(
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - started, 1),
+        device=device.type,
+        losses={name: round(value, 8) for name, value in msgspec.to_builtins(best).items()},
+        noise=Noise(gain=noise.gain, channel_correlation=noise.channel_correlation),
+        calibration=calibration,
+        versions={name: _version(name) for name in ("eelswatch", "torch", "numpy")},
+    )
+    save_tensors(run / MODEL, {"graph": graph.cpu().state_dict()})
+    record = msgspec.structs.replace(record, history=[msgspec.to_builtins(item) for item in history], outcome=outcome)
+    write_record(run, record)
+    (run / CHECKPOINT).unlink(missing_ok=True)
+    return record, True
+
+
+def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tuple[ScoringGraph, TrainingMaps]:
+    """A fresh graph that knows the data's mean and noise, and the maps as the loop wants them."""
+    torch.manual_seed(config.seed)
+    graph = new_graph(data.energy.size, config)
+    raw = [graph.effective(torch.from_numpy(m.counts)[None])[0][0] for m in data.maps]
+    masks = [{role: torch.from_numpy((m.role == role).astype(np.float32)) for role in Role} for m in data.maps]
+    gain = _coarse_gain(raw[0], masks[0][Role.MISSING] > 0)
+    graph.set_mean(torch.from_numpy(data.spectra(Role.TRAIN).mean(0)), gain)
+    spectra = torch.cat([x[mask[Role.TRAIN] > 0] for x, mask in zip(raw, masks, strict=True)]) / gain
+    graph.cvae.set_input_scale(spectra)
+    maps = TrainingMaps(
+        coarse=tuple((x / gain).to(device) for x in raw),
+        train=tuple(mask[Role.TRAIN].to(device) for mask in masks),
+        validate=tuple(mask[Role.VALIDATE].to(device) for mask in masks),
+    )
+    return graph.to(device), maps
+
+
+def _coarse_gain(coarse: torch.Tensor, missing: torch.Tensor) -> float:
+    """Variance over mean of coarse counts (row, column, coarse); correlated channels make it differ from the fine one."""
+    counts = torch.where(missing[..., None], torch.nan, coarse).numpy()
+    return max(estimate_noise(counts).gain, float(np.nanmedian(counts.sum(-1))) / MOST_COUNTS_A_PIXEL)
+
+
+def new_graph(channels: int, config: TrainConfig) -> ScoringGraph:
+    """The graph that `config` describes, for spectra of `channels` channels, not yet trained."""
+    w = config.width
+    architecture = Architecture(
+        channels=channels, coarse_limit=config.coarse_limit, widths=(w, 2 * w, 4 * w), latent=config.latent
+    )
+    return ScoringGraph(architecture, drift_steps=config.drift_steps)
+
+
+def load_graph(run: Path) -> tuple[ScoringGraph, RunRecord, Outcome]:
+    """The trained graph of a finished run, on the CPU. Raises DataError or ModelError where there is none."""
+    record, outcome = finished_record(run)
+    graph = new_graph(record.energy.size, TrainConfig.model_validate(record.config))
+    graph.load_state_dict(load_tensors(run / MODEL)["graph"])
+    return graph.eval(), record, outcome
+
+
+def pick_device(wanted: str) -> torch.device:
+    """CUDA where it is asked for or there. Raises ConfigError where it is asked for and not there."""
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise ConfigError("device=cuda, but torch finds no CUDA device; give device=cpu or install torch for this GPU")
+    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def available_cores() -> int:
+    """Cores this process may run on, fewer where OMP_NUM_THREADS says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(asked)) if asked.isdigit() and int(asked) > 0 else cores
