@@ -17,6 +17,7 @@ FEW_COUNTS = 1e4
 FEW_PIXELS = 400
 HOT = 3.0
 """A channel this many times above, or below, both its neighbours is the detector's doing."""
+SURE_SIGMA = 8.0
 ZERO_LOSS_WITHIN_EV = 15.0
 ZERO_LOSS_OVER_MEDIAN = 20.0
 
@@ -81,7 +82,7 @@ def inspect_counts(counts: NDArray[np.generic], energy: EnergyAxis) -> Inspectio
             )
             for spike in spikes
         ],
-        bad_channels=_bad_channels(spectra, energy),
+        bad_channels=_bad_channels(spectra, energy, noise.gain if noise is not None else 1.0),
         zero_loss_ev=_zero_loss_ev(counts, spectra.mean, energy),
     )
 
@@ -141,7 +142,7 @@ def _counts(counts: NDArray[np.generic], spectra: _RowByRow) -> Counts:
     )
 
 
-def _bad_channels(spectra: _RowByRow, energy: EnergyAxis) -> list[BadChannel]:
+def _bad_channels(spectra: _RowByRow, energy: EnergyAxis, gain: float) -> list[BadChannel]:
     constant = spectra.lowest == spectra.highest
     if constant.all() or spectra.per_pixel.size < 2:
         return []  # one pixel, or a map that says nothing: no channel is worse than the others
@@ -149,8 +150,9 @@ def _bad_channels(spectra: _RowByRow, energy: EnergyAxis) -> list[BadChannel]:
     above = np.maximum(np.roll(spectra.mean, 1), np.roll(spectra.mean, -1))[1:-1]
     middle = spectra.mean[1:-1]
     hot, cold = np.zeros_like(constant), np.zeros_like(constant)
-    hot[1:-1] = (above > 1) & (middle > HOT * above)
-    cold[1:-1] = (below > 1) & (middle < below / HOT)
+    surely = SURE_SIGMA * np.sqrt(gain * np.maximum(above, 1.0) / spectra.per_pixel.size)
+    hot[1:-1] = (middle > HOT * above) & (middle - above > surely)
+    cold[1:-1] = (middle < below / HOT) & (below - middle > surely)
     return [
         BadChannel(
             channel=int(channel),

@@ -34,15 +34,14 @@ def listen(host: str, port: int) -> socket.socket:
     """A bound socket; raises ConfigError where the address is taken or none."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR would share a port in use
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # on Windows SO_REUSEADDR would share a port in use
+        option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
         listener.bind((host, port))
     except OSError as fault:
         listener.close()
         raise ConfigError(
-            f"http address {host}:{port} cannot be used ({fault.strerror or fault}); choose another, port 0 finds a free one"
+            f"http address {host}:{port} cannot be used ({fault.strerror or fault}); port 0 finds a free one"
         ) from fault
     return listener
 

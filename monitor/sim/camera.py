@@ -48,7 +48,8 @@ class Camera:
         if not self.counts_single_electrons:
             return np.dtype("<f4")
         highest = largest_expected + SIGMAS_OF_ROOM * np.sqrt(largest_expected + 1)
-        return np.dtype("<u2") if highest <= np.iinfo(np.uint16).max else np.dtype("<u4")
+        fitting = (name for name in ("<u2", "<u4") if highest <= np.iinfo(name).max)
+        return np.dtype(next(fitting, "<f4"))
 
     def record(self, expected: NDArray[np.floating], rng: np.random.Generator) -> NDArray:
         """Noisy counts for the electrons `expected` (..., energy); same shape. Dark-subtracted: may be negative."""

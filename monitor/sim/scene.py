@@ -13,6 +13,8 @@ from monitor.sim.anomalies import Anomalies
 from monitor.sim.camera import CAMERAS, Camera
 
 FIRST_EV, LAST_EV = 420.0, 820.0
+MOST_COUNTS = 1e12
+MOST_DRIFT_EV = 10.0
 
 
 def window_of(channels: int) -> EnergyAxis:
@@ -56,11 +58,13 @@ class Scene:
                 f"a scene of {self.rows} x {self.columns} pixels and {self.energy.size} channels is empty; "
                 "wanted at least one row, one column and two channels"
             )
-        if self.counts_per_pixel <= 0 or self.drift_ev < 0 or self.thickness_variation < 0:
-            raise ConfigError(
-                f"counts per pixel {self.counts_per_pixel:g}, drift {self.drift_ev:g} eV, thickness variation "
-                f"{self.thickness_variation:g}: wanted counts above 0 and the others not below"
-            )
+        for what, value, lowest, highest in (
+            ("counts per pixel", self.counts_per_pixel, 1.0, MOST_COUNTS),
+            ("drift in eV", self.drift_ev, 0.0, MOST_DRIFT_EV),
+            ("thickness variation", self.thickness_variation, 0.0, 1.0),
+        ):
+            if not lowest <= value <= highest:
+                raise ConfigError(f"{what} is {value:g}; wanted {lowest:g} to {highest:g}")
 
     def without_anomalies(self) -> Scene:
         """The same specimen, defect-free: with the same seed all else is equal."""

@@ -1,0 +1,5 @@
+"""`python -m monitor` is `eelswatch`."""
+
+from monitor.cli import main
+
+main()

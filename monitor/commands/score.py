@@ -1,0 +1,75 @@
+"""`eelswatch score`: a whole map through the same graph, strips and calibration as the live monitor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import typer
+from rich.progress import Progress
+
+from monitor.core.axes import ScanGrid
+from monitor.core.errors import ConfigError, DataError
+from monitor.core.maps import LiveMaps
+from monitor.core.resampling import resampler
+from monitor.files.score_maps import ScoreMaps, write_score_maps
+from monitor.files.spectrum_image import SpectrumImage, read_spectrum_image
+from monitor.io.scorer import Scorer, load_scorer, strips_of
+
+
+def score(
+    model: Annotated[Path, typer.Argument(help="MODEL.onnx made by 'eelswatch export'.")],
+    file: Annotated[Path, typer.Argument(help="Spectrum image: .dm3 .dm4 .hspy .emd .nxs .npy .npz.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Maps to write: .npz or .hspy.")],
+    fdr: Annotated[float, typer.Option(help="False discovery rate of the flags, above 0 and below 1.")] = 0.01,
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
+) -> None:
+    """Score a stored map and write its maps: score, p-value, flag, energy and kind of the evidence."""
+    if not 0 < fdr < 1:
+        raise ConfigError(f"fdr {fdr:g}; wanted above 0 and below 1, for example 0.01")
+    if output.suffix.lower() not in (".npz", ".hspy"):
+        raise DataError(f"{output.name} is no format for score maps; wanted .npz or .hspy")
+    if device not in ("auto", "cuda", "cpu"):
+        raise ConfigError(f"device {device!r}; wanted auto, cuda or cpu")
+    scorer = load_scorer(model, device)
+    image = read_spectrum_image(file)
+    maps = score_map(scorer, image, name=file.name, quiet=quiet or as_json)
+    results = ScoreMaps(**maps.results(fdr), card=scorer.card.to_json(), total=total_counts(image))
+    write_score_maps(output, results, image)
+    flagged, pixels = int(results.flag.sum()), int(np.isfinite(maps.score).sum())
+    if as_json:
+        typer.echo(msgspec.json.encode({"output": str(output), "pixels": pixels, "flagged": flagged, "fdr": fdr}))
+    elif not quiet:
+        for note in image.notes:
+            typer.echo(f"note: {note}")
+        typer.echo(f"{flagged} of {pixels} pixels flagged at a false discovery rate of {fdr:g}; maps in {output}")
+
+
+def score_map(scorer: Scorer, image: SpectrumImage, *, name: str, quiet: bool) -> LiveMaps:
+    """Score every pixel; raises DataError where the file's energy axis does not cover the model's."""
+    card = scorer.card
+    resample = resampler(image.energy, card.energy)
+    if resample is None:
+        raise DataError(
+            f"{name} spans {image.energy}, the model wants {card.energy}; score a map of that range or retrain"
+        )
+    rows, columns = image.counts.shape[:2]
+    maps = LiveMaps.empty(ScanGrid(rows=rows, columns=columns))
+    received = ~np.isnan(total_counts(image))
+    with Progress(disable=quiet, transient=True) as progress:
+        task = progress.add_task("scoring", total=rows)
+        for strip in strips_of(image.counts, received, card=card, resample=resample):
+            maps.put(strip.row0, scorer.score(strip), card.calibration, card.energy)
+            progress.update(task, completed=strip.row1)
+    return maps
+
+
+def total_counts(image: SpectrumImage) -> np.ndarray:
+    """Counts per pixel, float32 (row, column); NaN where a channel is not finite: such a pixel is missing."""
+    totals = np.stack([row.sum(-1, dtype=np.float64) for row in image.counts])
+    return np.where(np.isfinite(totals), totals, np.nan).astype(np.float32)

@@ -1,0 +1,106 @@
+"""`eelswatch serve`: the live monitor and its page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from monitor.config import ServeConfig, load_config
+from monitor.core.errors import ConfigError
+from monitor.io.scorer import load_scorer
+from monitor.service import Monitor
+
+PAGES = "eelswatch.pages"
+TOKEN = "EELSWATCH_TOKEN"  # noqa: S105  # the name of a variable
+
+
+def serve(
+    *,
+    model: Annotated[Path | None, typer.Option(help="MODEL.onnx made by 'eelswatch export'.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the acquisition binds, such as tcp://host:5555.")] = None,
+    mode: Annotated[str | None, typer.Option(help="sub or pull, as the source publishes or pushes.")] = None,
+    http: Annotated[str | None, typer.Option(help="HOST:PORT of the page; port 0 picks a free one.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder for recorded scans.")] = None,
+    rescan: Annotated[str | None, typer.Option(help="Where instruments connect for rescans.")] = None,
+    fdr: Annotated[float | None, typer.Option(help="False discovery rate of the flags, above 0 and below 1.")] = None,
+    stall: Annotated[float | None, typer.Option(help="Seconds of silence after which a scan ends.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cuda or cpu.")] = None,
+    max_scan_gib: Annotated[float | None, typer.Option(help="Largest scan let in, in GiB.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token; or the variable EELSWATCH_TOKEN.")
+    ] = None,
+    auto_approve: Annotated[bool | None, typer.Option("--auto-approve", help="Approve every rescan proposed.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
+) -> None:
+    """Watch a stream live: score it, record it, show it.
+
+    Prints one line with the page's URL when it is ready; SIGINT and SIGTERM end it with exit 0.
+    """
+    settings = {
+        "model": model,
+        "source": source,
+        "mode": mode,
+        "http": http,
+        "data": data,
+        "rescan": rescan,
+        "fdr": fdr,
+        "stall_s": stall,
+        "device": device,
+        "max_scan_gib": max_scan_gib,
+        "auto_approve": auto_approve,
+        "token": _token(token_file),
+    }
+    _set_up_logs()
+    run(load_config(config, settings))
+
+
+def run(configuration: ServeConfig) -> None:
+    """Serve until a signal comes. Raises EelswatchError where it cannot start or a lane fails."""
+    configuration.check_security()
+    scorer = load_scorer(configuration.model, configuration.device)
+    structlog.get_logger(__name__).info("model loaded", model=scorer.name, provider=scorer.provider)
+    pages = [entry.load() for entry in entry_points(group=PAGES)]
+    asyncio.run(_until_signal(Monitor(configuration, scorer, pages=pages)))
+
+
+async def _until_signal(monitor: Monitor) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, monitor.stop)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(monitor.stop))
+    await monitor.run(ready=lambda url: print(f"eelswatch ready {url}", flush=True))  # noqa: T201  # the ready line
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return os.environ.get(TOKEN) or None
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigError(f"token file {file} cannot be read ({fault})") from fault
+    if not token:
+        raise ConfigError(f"token file {file} is empty; write the token into it")
+    return token
+
+
+def _set_up_logs() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.add_log_level,
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
