@@ -28,9 +28,10 @@ CHROMIUM_ARGS = [
 SOON_S = 15
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while Playwright runs, no other test can start an event loop in this thread.
+@pytest.fixture(scope="module")
 def browser():
-    """One Chromium for all tests. Fails where there is none, unless EELSWATCH_NO_BROWSER says to go without."""
+    """One Chromium for a file of tests. Fails where there is none, unless EELSWATCH_NO_BROWSER is set: then it skips."""
     if os.environ.get("EELSWATCH_NO_BROWSER"):
         pytest.skip("EELSWATCH_NO_BROWSER is set: the page is not tested in a browser")
     chromium = shutil.which("chromium")
@@ -49,12 +50,14 @@ class Watched:
         self.page = page
         self.complaints: list[str] = []
         self.addresses: list[str] = []
-        page.on(
-            "console", lambda line: self.complaints.append(line.text) if line.type in ("error", "warning") else None
-        )
+        page.on("console", self._heard)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.addresses.append(request.url))
         page.on("websocket", lambda socket: self.addresses.append(socket.url))
+
+    def _heard(self, line):
+        if line.type in ("error", "warning"):
+            self.complaints.append(line.text)
 
     def open(self, url: str) -> Page:
         self.page.goto(url)
@@ -107,7 +110,8 @@ def pixel_position(page: Page, row: int, column: int, figure: str = "anomaly") -
             const document = Bokeh.documents.find(each => each.get_model_by_name(figure) !== null);
             const view = Bokeh.index.get_one(document.get_model_by_name(figure));
             const box = view.el.getBoundingClientRect();
-            return [box.left + view.frame.x_scale.compute(column + 0.5), box.top + view.frame.y_scale.compute(row + 0.5)];
+            const {x_scale, y_scale} = view.frame;
+            return [box.left + x_scale.compute(column + 0.5), box.top + y_scale.compute(row + 0.5)];
         }""",
         [figure, row, column],
     )
