@@ -34,8 +34,6 @@ def score(
         raise ConfigError(f"fdr {fdr:g}; wanted above 0 and below 1, for example 0.01")
     if output.suffix.lower() not in (".npz", ".hspy"):
         raise DataError(f"{output.name} is no format for score maps; wanted .npz or .hspy")
-    if device not in ("auto", "cuda", "cpu"):
-        raise ConfigError(f"device {device!r}; wanted auto, cuda or cpu")
     scorer = load_scorer(model, device)
     image = read_spectrum_image(file)
     maps = score_map(scorer, image, name=file.name, quiet=quiet or as_json)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,7 @@ from monitor.core.strips import Strip, cut_strip
 
 PIXELS_PER_CALL = 4096
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
-
-Device = Literal["auto", "cuda", "cpu"]
+DEVICES = ("auto", *_PROVIDERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +60,14 @@ class Scorer:
         return [value[0, strip.core] for value in values]
 
 
-def load_scorer(path: Path, device: Device = "auto") -> Scorer:
+def load_scorer(path: Path, device: str = "auto") -> Scorer:
     """Load MODEL.onnx on `device` (auto: CUDA where ONNX Runtime offers it, else CPU).
 
     Raises ModelError for a file that is no model, has no valid card or a card of another graph; ConfigError where the
     device asked for is not there.
     """
+    if device not in DEVICES:
+        raise ConfigError(f"device {device!r}; wanted one of {', '.join(DEVICES)}")
     ort = _onnxruntime()
     if device == "cuda" and _PROVIDERS["cuda"] not in ort.get_available_providers():
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections import deque
@@ -24,16 +25,24 @@ CLIENT = "simulated microscope"
 
 
 class SimulatedMicroscope:
-    """One specimen under one beam; one thing at a time, as in the real one."""
+    """One specimen under one beam; one thing at a time, as in the real one. `stop` ends it soon after it is set."""
 
     def __init__(
-        self, *, scene: Scene, seed: int, sender: StreamSender, rescan: str, rate_spectra_per_s: float
+        self,
+        *,
+        scene: Scene,
+        seed: int,
+        sender: StreamSender,
+        rescan: str,
+        rate_spectra_per_s: float,
+        stop: threading.Event,
     ) -> None:
         self._scene = scene
         self._seed = seed
         self._sender = sender
         self._rescan = rescan
         self._rate = rate_spectra_per_s
+        self._stop = stop
         self._rng = np.random.default_rng([seed, 17])
         self._waiting: deque[Rescan] = deque()
         self._seen: set[str] = set()
@@ -48,7 +57,7 @@ class SimulatedMicroscope:
         self._say(Hello(client=CLIENT))
         try:
             number = 0
-            while scans is None or number < scans:
+            while not self._stop.is_set() and (scans is None or number < scans):
                 self._scan_specimen(self._seed + number, pause_s)
                 number += 1
         finally:
@@ -59,7 +68,7 @@ class SimulatedMicroscope:
         scan = f"{self._scene.name}-{seed}-{uuid.uuid4().hex[:8]}"
         self._stream(specimen, specimen.whole, 1.0, scan, f"simulated {self._scene.name}, specimen {seed}", None)
         idle_since_s = time.monotonic()
-        while self._waiting or time.monotonic() - idle_since_s < pause_s:
+        while not self._stop.is_set() and (self._waiting or time.monotonic() - idle_since_s < pause_s):
             self._sender.answer_until(time.monotonic() + 0.05)
             self._attend()
             if self._waiting:
@@ -107,6 +116,8 @@ class SimulatedMicroscope:
             parent=parent,
         )
         for _ in publish(self._sender, to_send, rate_spectra_per_s=self._rate / dwell_factor):
+            if self._stop.is_set():
+                return
             self._attend()
 
     def _attend(self) -> None:

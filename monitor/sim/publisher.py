@@ -52,7 +52,9 @@ def blocks_of(counts: NDArray[Any], order: Order, blocks_per_row: int, seed: int
     """Cut a map into parts of rows in the order that a scan visits them; pixels that are not finite are left out."""
     rows, columns = counts.shape[:2]
     edges = np.linspace(0, columns, min(max(blocks_per_row, 1), columns) + 1).astype(int)
-    finite: NDArray[np.bool_] = np.asarray(np.isfinite(counts).all(axis=-1))
+    finite = np.ones((rows, columns), np.bool_)
+    if counts.dtype.kind == "f":
+        finite[...] = np.isfinite(counts).all(axis=-1)
     blocks: list[Region] = []
     for row in range(rows):
         part = [

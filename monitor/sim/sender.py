@@ -30,26 +30,21 @@ class StreamSender:
     """Sends multipart messages and answers resend requests for what was given to `keep`."""
 
     def __init__(self, bind: str, *, mode: Literal["pub", "push"] = "pub", resend: str | None = None) -> None:
+        self.endpoint = bind
         self.resend = resend
-        self._bind = bind
         self._mode = mode
         self._memory: dict[str, _Sent] = {}
 
     def open(self) -> None:
-        """Bind; raises ConfigError where an address is taken or none."""
+        """Bind; `endpoint` and `resend` then name the real ports. Raises ConfigError for a bad or taken address."""
         self._context = zmq.Context()
         self._stream = self._context.socket(zmq.XPUB if self._mode == "pub" else zmq.PUSH)
         self._router = self._context.socket(zmq.ROUTER)
-        for socket, endpoint in ((self._stream, self._bind), (self._router, self.resend)):
+        for socket in (self._stream, self._router):
             socket.set_hwm(0)
             socket.linger = 2000
-            if endpoint is None:
-                continue
-            try:
-                socket.bind(endpoint)
-            except zmq.ZMQError as fault:
-                self._context.destroy(linger=0)
-                raise ConfigError(f"cannot bind to {endpoint!r} ({fault}); choose another address") from fault
+        self.endpoint = self._bind(self._stream, self.endpoint)
+        self.resend = self._bind(self._router, self.resend) if self.resend is not None else None
 
     def close(self) -> None:
         """Let go of the addresses, once what is under way is out."""
@@ -92,6 +87,14 @@ class StreamSender:
             if not self._router.poll(left_ms):
                 return
             self._answer(self._router.recv_multipart())
+
+    def _bind(self, socket: zmq.Socket[bytes], endpoint: str) -> str:
+        try:
+            socket.bind(endpoint)
+        except zmq.ZMQError as fault:
+            self._context.destroy(linger=0)
+            raise ConfigError(f"cannot bind to {endpoint!r} ({fault}); choose another address") from fault
+        return socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def _answer(self, frames: list[bytes]) -> None:
         client, *message = frames
