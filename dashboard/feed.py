@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -15,6 +16,7 @@ from dashboard.state import Seen, Wish, next_message, read_wish
 from monitor.core.views import LiveView
 
 LOOK_EVERY_S = 0.1
+FIRST_WISH_WITHIN_S = 0.25
 SEND_WITHIN_S = 60.0
 POLICY_VIOLATION = 1008
 LONGEST_CLOSE_REASON = 120
@@ -37,6 +39,7 @@ class PageFeed:
         self._live = live
         self._websocket = websocket
         self._wish = Wish()
+        self._wished = asyncio.Event()
 
     async def run(self) -> None:
         """Serve the page; refuses foreign origins before accepting (HTTP 403)."""
@@ -67,11 +70,16 @@ class PageFeed:
                 return None
             try:
                 self._wish = read_wish(event.get("text"))
+                self._wished.set()
             except ValueError as refused:
                 return str(refused)
 
     async def _send(self) -> None:
         """Send what is new until the page is gone. A page that takes nothing for a minute is let go."""
+        # A page that comes back says at once which scan it shows; do not send it another one first.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_WISH_WITHIN_S):
+                await self._wished.wait()
         seen = Seen()
         while True:
             message, seen = next_message(self._live, wish=self._wish, seen=seen, now_ns=time.time_ns())

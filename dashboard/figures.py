@@ -1,7 +1,8 @@
 """The Bokeh figures of the page, empty: the page's own scripts fill their sources by name.
 
-Names are the contract with static/figures.js: figures anomaly, total, spectrum, residual, parent_crop, child; sources
-NAME_image, NAME_state, and the marks. Row 0 is on top; pixel k of an axis spans k to k + 1.
+Names are the contract with the scripts: figures anomaly, total, spectrum, residual, parent_crop, child; image sources
+anomaly_image, total_image, crop_image, child_image; states of pixels without a value map_state, crop_state,
+child_state; and the marks. Row 0 is on top; pixel k of an axis spans k to k + 1.
 """
 
 from __future__ import annotations
@@ -35,18 +36,17 @@ def page_figures() -> list[figure]:
         palette=Inferno256, low=0, high=HIGHEST_NEG_LOG10_P, nan_color=CLEAR, name="anomaly_colors"
     )
     counts = LinearColorMapper(palette=Cividis256, low=0, high=1, nan_color=CLEAR, name="total_colors")
-    anomaly_image, state = _image_source("anomaly_image"), _image_source("anomaly_state")
+    state = _image_source("map_state")
     marks = _mark_sources()
-    anomaly = _map("anomaly", mapper, anomaly_image, state, x_range, y_range)
-    total = _map("total", counts, _image_source("total_image"), _image_source("total_state"), x_range, y_range)
+    anomaly = _map("anomaly", mapper, _image_source("anomaly_image"), state, x_range, y_range)
+    total = _map("total", counts, _image_source("total_image"), state, x_range, y_range)
     for plot in (anomaly, total):
         _draw_marks(plot, marks)
         plot.add_layout(_color_bar(mapper if plot is anomaly else counts), "right")
         # Linked ranges keep pixels square in both only while both frames are equally wide.
         plot.min_border_left, plot.min_border_right = 64, 76
-    # The crop shows the very picture of the parent's map, through a window of its own.
     crop_x, crop_y = Range1d(start=0, end=1, name="crop_x"), Range1d(start=1, end=0, name="crop_y")
-    crop = _map("parent_crop", mapper, anomaly_image, state, crop_x, crop_y)
+    crop = _map("parent_crop", mapper, _image_source("crop_image"), _image_source("crop_state"), crop_x, crop_y)
     crop.segment("x0", "y0", "x1", "y1", source=marks["flag_outline"], color=FLAG, line_width=2)
     child_x, child_y = Range1d(start=0, end=1, name="child_x"), Range1d(start=1, end=0, name="child_y")
     child = _map("child", mapper, _image_source("child_image"), _image_source("child_state"), child_x, child_y)
@@ -59,7 +59,8 @@ def page_figures() -> list[figure]:
 
 def _image_source(name: str) -> ColumnDataSource:
     empty = np.full((1, 1), np.nan, dtype=np.float32)
-    return ColumnDataSource({"image": [empty], "x": [0], "y": [0], "dw": [1], "dh": [1]}, name=name)
+    one = {"dw": [1], "dh": [1], "right": [1], "bottom": [1]}
+    return ColumnDataSource({"image": [empty], "x": [0], "y": [0], **one}, name=name)
 
 
 def _mark_sources() -> dict[str, ColumnDataSource]:
@@ -94,7 +95,7 @@ def _map(
         min_border=4,
     )
     plot.quad(
-        left="x", right="dw", top="y", bottom="dh", source=state,
+        left="x", right="right", top="y", bottom="bottom", source=state,
         fill_color=GROUND, line_color=FAINT, hatch_pattern="right_diagonal_line", hatch_color=GAP_INK,
         hatch_scale=8, hatch_weight=2, hatch_alpha=0.8,
     )  # fmt: skip

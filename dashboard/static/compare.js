@@ -9,6 +9,8 @@ export class Compare {
     this.model = model;
     this.values = new Image(model("child_image"));
     this.states = new Image(model("child_state"));
+    this.cropValues = new Image(model("crop_image"));
+    this.cropStates = new Image(model("crop_state"));
     this.crop = new SquareWindow([model("parent_crop")]);
     this.whole = new SquareWindow([model("child")]);
     this.shownKey = "";
@@ -32,10 +34,20 @@ export class Compare {
     this.whole.show([0, 0, child.shape[0], child.shape[1]]);
   }
 
-  draw(maps, isOpen, layer) {
-    this.states.draw(maps.rows, maps.columns, (out) => maps.states(layer, isOpen, out));
-    this.values.draw(maps.rows, maps.columns, (out) => maps.picture(layer, out));
+  /** `parent` and `maps` are the ScanMaps of the first scan and of the rescan, drawn in the same `layer`. */
+  draw(parent, maps, child, { layer, parentIsOpen }) {
+    this.states.draw(maps.box, (out) => maps.states(child.state === "open", out));
+    this.values.draw(maps.box, (out) => maps.picture(layer, out));
     this.model("child_outline").data = maps.outline();
+    const region = parent.clipped(child.parent.region);
+    if (region === null) return;
+    const cut = (fill) => {
+      const whole = new Float32Array(parent.rows * parent.columns);
+      fill(whole);
+      return (out) => out.set(parent.cut(whole, region));
+    };
+    this.cropStates.draw(region, cut((whole) => parent.states(parentIsOpen, whole)));
+    this.cropValues.draw(region, cut((whole) => parent.picture(layer, whole)));
   }
 }
 

@@ -25,13 +25,20 @@ export class Image {
     this.NdArray = source.data.image[0].constructor;
   }
 
-  draw(rows, columns, fill) {
-    let picture = this.source.data.image[0];
-    const same = picture.shape[0] === rows && picture.shape[1] === columns;
+  /** Fills the picture of [row0, col0, row1, col1]. */
+  draw([row0, col0, row1, col1], fill) {
+    const { data } = this.source;
+    let picture = data.image[0];
+    const [rows, columns] = [row1 - row0, col1 - col0];
+    const same = picture.shape[0] === rows && picture.shape[1] === columns && data.x[0] === col0 && data.y[0] === row0;
     if (!same) picture = new this.NdArray(new Float32Array(rows * columns), [rows, columns]);
     fill(picture);
     if (same) this.source.change.emit();
-    else this.source.data = { image: [picture], x: [0], y: [0], dw: [columns], dh: [rows] };
+    else {
+      this.source.data = {
+        image: [picture], x: [col0], y: [row0], dw: [columns], dh: [rows], right: [col1], bottom: [row1],
+      };
+    }
   }
 }
 
@@ -76,11 +83,14 @@ export function boxes(regions) {
 
 /** A calm colour range for values that vary: the 1st to 99th percentile of a sample of the finite ones. */
 export function spanOf(values) {
-  const step = Math.max(1, Math.floor(values.length / 20_000));
+  const stride = Math.max(1, Math.floor(values.length / 20_000));
   const sample = [];
-  for (let i = 0; i < values.length; i += step) if (Number.isFinite(values[i])) sample.push(values[i]);
+  for (let i = 0; i < values.length; i += stride) if (Number.isFinite(values[i])) sample.push(values[i]);
   if (sample.length === 0) return [0, 1];
   sample.sort((a, b) => a - b);
   const [low, high] = [sample[Math.floor(0.01 * (sample.length - 1))], sample[Math.ceil(0.99 * (sample.length - 1))]];
-  return high > low ? [low, high] : [low - 0.5, high + 0.5];
+  if (!(high > low)) return [low - 0.5, high + 0.5];
+  // In steps, so that a growing map does not change its colours with each row.
+  const step = 10 ** Math.floor(Math.log10((high - low) / 5));
+  return [Math.floor(low / step) * step, Math.ceil(high / step) * step];
 }

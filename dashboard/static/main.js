@@ -105,7 +105,9 @@ function draw() {
   if (mapsChanged) {
     pair.isOpen = watched?.state === "open";
     pair.draw();
-    if (child !== null && maps.beside?.scan === child.scan) compare.draw(maps.beside, child.state === "open", pair.layer);
+    if (child !== null && maps.beside?.scan === child.scan) {
+      compare.draw(maps.watched, maps.beside, child, { layer: pair.layer, parentIsOpen: pair.isOpen });
+    }
   }
   mapsChanged = false;
   tick();

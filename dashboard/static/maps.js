@@ -16,10 +16,9 @@ export class MapPair {
     this.layer = "p_value";
     this.isOpen = true;
     this.draws = 0;
-    this.images = ["anomaly", "total"].map((name) => ({
-      values: new Image(model(`${name}_image`)),
-      states: new Image(model(`${name}_state`)),
-    }));
+    this.anomaly = new Image(model("anomaly_image"));
+    this.total = new Image(model("total_image"));
+    this.states = new Image(model("map_state"));
     const plots = [model("anomaly"), model("total")];
     this.window = new SquareWindow(plots);
     for (const plot of plots) {
@@ -45,7 +44,7 @@ export class MapPair {
   }
 
   showWhole() {
-    if (this.maps !== null) this.window.show([0, 0, this.maps.rows, this.maps.columns]);
+    if (this.maps !== null) this.window.show(this.maps.box);
   }
 
   /** Bring a region to the middle, with some of its surroundings. */
@@ -70,11 +69,9 @@ export class MapPair {
   draw() {
     const { maps } = this;
     if (maps === null) return;
-    const layers = [this.layer, "total"];
-    this.images.forEach(({ values, states }, at) => {
-      states.draw(maps.rows, maps.columns, (out) => maps.states(layers[at], this.isOpen, out));
-      values.draw(maps.rows, maps.columns, (out) => maps.picture(layers[at], out));
-    });
+    this.states.draw(maps.box, (out) => maps.states(this.isOpen, out));
+    this.anomaly.draw(maps.box, (out) => maps.picture(this.layer, out));
+    this.total.draw(maps.box, (out) => maps.picture("total", out));
     this.model("flag_outline").data = maps.outline();
     const [low, high] = spanOf(maps.layers.total);
     this.model("total_colors").setv({ low, high });

@@ -9,6 +9,7 @@ export class ScanMaps {
     this.rows = rows;
     this.columns = columns;
     this.layers = Object.fromEntries(names.map((name) => [name, new Float32Array(rows * columns).fill(NaN)]));
+    this.negLog10P = new Float32Array(rows * columns).fill(NaN);
     this.pThreshold = 0;
   }
 
@@ -19,6 +20,30 @@ export class ScanMaps {
         this.layers[name].set(changed.subarray(at * this.columns, (at + 1) * this.columns), row * this.columns);
       });
     }
+    const { p_value: p } = this.layers;
+    for (const row of entry.rows) {
+      for (let i = row * this.columns; i < (row + 1) * this.columns; i += 1) this.negLog10P[i] = -Math.log10(p[i]);
+    }
+  }
+
+  get box() {
+    return [0, 0, this.rows, this.columns];
+  }
+
+  /** The part of [row0, col0, row1, col1] that lies on the map, null where none does: a sender may claim anything. */
+  clipped([row0, col0, row1, col1]) {
+    const box = [Math.max(row0, 0), Math.max(col0, 0), Math.min(row1, this.rows), Math.min(col1, this.columns)];
+    return box[0] < box[2] && box[1] < box[3] ? box : null;
+  }
+
+  /** The pixels of [row0, col0, row1, col1] of an array over the whole map. */
+  cut(values, [row0, col0, row1, col1]) {
+    const out = new Float32Array((row1 - row0) * (col1 - col0));
+    for (let row = row0; row < row1; row += 1) {
+      const start = row * this.columns;
+      out.set(values.subarray(start + col0, start + col1), (row - row0) * (col1 - col0));
+    }
+    return out;
   }
 
   at(name, row, column) {
@@ -42,15 +67,12 @@ export class ScanMaps {
 
   /** What to draw for a layer, into `out`: p-values as −log₁₀ p, the others as they are. */
   picture(name, out) {
-    const values = this.layers[name];
-    if (name === "p_value") for (let i = 0; i < out.length; i += 1) out[i] = -Math.log10(values[i]);
-    else out.set(values);
+    out.set(name === "p_value" ? this.negLog10P : this.layers[name]);
   }
 
-  /** Pixels without a value in layer `name`, into `out`: NOT_YET, WAITING, or NaN where data is missing. */
-  states(name, isOpen, out) {
-    const { total } = this.layers;
-    const values = this.layers[name];
+  /** Pixels without a score, into `out`: NOT_YET, WAITING, or NaN where data is missing (or there is a score). */
+  states(isOpen, out) {
+    const { total, p_value: values } = this.layers;
     const lastRow = isOpen ? this.lastRow() : this.rows;
     for (let i = 0; i < out.length; i += 1) {
       if (!Number.isNaN(values[i])) out[i] = NaN;
@@ -82,20 +104,37 @@ export class ScanMaps {
   /** Borders of the flagged area as line segments, runs merged. */
   outline() {
     const lines = { x0: [], y0: [], x1: [], y1: [] };
-    const flagged = (row, column) => this.holds(row, column) && this.isFlagged(row * this.columns + column);
-    const sweep = (outer, inner, differs, add) => {
-      for (let i = 0; i <= outer; i += 1) {
-        let start = -1;
-        for (let j = 0; j <= inner; j += 1) {
-          const border = j < inner && differs(i, j);
-          if (border && start < 0) start = j;
-          if (!border && start >= 0) [start] = [-1, add(i, start, j)];
-        }
+    const { columns } = this;
+    const flagged = new Uint8Array((this.rows + 2) * (columns + 2));
+    let [top, bottom] = [this.rows, -1];
+    for (let row = 0; row < this.rows; row += 1) {
+      for (let column = 0; column < columns; column += 1) {
+        if (!this.isFlagged(row * columns + column)) continue;
+        flagged[(row + 1) * (columns + 2) + column + 1] = 1;
+        [top, bottom] = [Math.min(top, row), row];
       }
-    };
+    }
+    if (bottom < 0) return lines;
+    const at = (row, column) => flagged[(row + 1) * (columns + 2) + column + 1];
     const add = (x0, y0, x1, y1) => { lines.x0.push(x0); lines.y0.push(y0); lines.x1.push(x1); lines.y1.push(y1); };
-    sweep(this.rows, this.columns, (r, c) => flagged(r - 1, c) !== flagged(r, c), (r, from, to) => add(from, r, to, r));
-    sweep(this.columns, this.rows, (c, r) => flagged(r, c - 1) !== flagged(r, c), (c, from, to) => add(c, from, c, to));
+    for (let row = top; row <= bottom + 1; row += 1) {
+      runs(0, columns, (column) => at(row - 1, column) !== at(row, column), (from, to) => add(from, row, to, row));
+    }
+    for (let column = 0; column <= columns; column += 1) {
+      runs(top, bottom + 1, (row) => at(row, column - 1) !== at(row, column), (from, to) => add(column, from, column, to));
+    }
     return lines;
+  }
+}
+
+function runs(start, end, holds, add) {
+  let from = -1;
+  for (let i = start; i <= end; i += 1) {
+    const inside = i < end && holds(i);
+    if (inside && from < 0) from = i;
+    if (!inside && from >= 0) {
+      add(from, i);
+      from = -1;
+    }
   }
 }

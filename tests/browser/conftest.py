@@ -31,7 +31,7 @@ SOON_S = 15
 # Not for the whole session: while Playwright runs, no other test can start an event loop in this thread.
 @pytest.fixture(scope="module")
 def browser():
-    """One Chromium for a file of tests. Fails where there is none, unless EELSWATCH_NO_BROWSER is set: then it skips."""
+    """One Chromium for a file of tests. Fails where there is none; skips where EELSWATCH_NO_BROWSER is set."""
     if os.environ.get("EELSWATCH_NO_BROWSER"):
         pytest.skip("EELSWATCH_NO_BROWSER is set: the page is not tested in a browser")
     chromium = shutil.which("chromium")
@@ -89,7 +89,7 @@ def open_page(browser: Browser):
 def map_pixels(page: Page, source: str = "anomaly_image") -> np.ndarray:
     """What a map shows now, read from BokehJS: float32 [row, column], NaN where nothing is drawn.
 
-    `source`: anomaly_image (-log10 p unless another layer is chosen), total_image, child_image, or their _state.
+    `source`: anomaly_image (-log10 p unless another layer is chosen), total_image, crop_image, child_image, map_state.
     """
     picture = page.evaluate(
         """name => {

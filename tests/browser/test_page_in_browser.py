@@ -71,7 +71,7 @@ def test_missing_unscored_and_unscanned_pixels_are_told_apart(server, live, open
     server.do(live.reveal, "film/1", [6, 7], scored=False)
     page = open_page(server.url).page
     wait_for_rows(page, 6)
-    states = map_pixels(page, "anomaly_state")
+    states = map_pixels(page, "map_state")
     assert np.isnan(states[0, 7]), "a gap: the hatching shows through"
     assert np.isnan(map_pixels(page)[0, 7])
     waiting, not_yet = states[6, 0], states[10, 0]
@@ -80,7 +80,7 @@ def test_missing_unscored_and_unscanned_pixels_are_told_apart(server, live, open
     assert "missing so far" in text_of(page, "#legend")
     server.do(live.end, "film/1", "aborted")
     wait_for(page, "document.getElementById('scan-state').textContent.includes('aborted')")
-    wait_for(page, "Number.isNaN(Bokeh.documents[0].get_model_by_name('anomaly_state').data.image[0][10 * 40])")
+    wait_for(page, "Number.isNaN(Bokeh.documents[0].get_model_by_name('map_state').data.image[0][10 * 40])")
 
 
 def test_flagged_pixels_are_outlined(server, live, open_page):
@@ -268,6 +268,18 @@ def test_an_empty_child_is_called_nothing_flagged(server, live, open_page):
     wait_for(page, "document.getElementById('compare-words').textContent.includes('nothing flagged')")
 
 
+@pytest.mark.parametrize("region", [(-5, -5, 3, 3), (30, 38, 60, 70), (100, 100, 110, 110)])
+def test_a_child_that_claims_a_place_off_its_parent_does_no_harm(server, live, open_page, region):
+    server.do(live.reveal, "film/1", range(32))
+    server.do(live.start, FakeScan(scan="kid", shape=(9, 9), parent=ParentView(scan="film/1", region=region)))
+    server.do(live.reveal, "kid", range(9))
+    watched = open_page(server.url)
+    wait_for(watched.page, "eelswatch.child === 'kid' && eelswatch.maps.beside !== null")
+    wait_for_rows(watched.page, 32)
+    wait_for(watched.page, "Bokeh.documents[0].get_model_by_name('child_image').data.image[0].shape[0] === 9")
+    assert watched.complaints == []
+
+
 def test_the_newest_scan_is_followed_until_another_is_chosen(server, live, open_page):
     page = open_page(server.url).page
     server.do(live.start, FakeScan(scan="film/2", shape=(8, 8)))
@@ -295,6 +307,24 @@ def test_a_lost_connection_looks_lost_and_comes_back_with_the_whole_map(server, 
         wait_for_rows(page, 9)
         wait_for(page, "document.getElementById('lost').hidden")
         assert "All well" in text_of(page, "#status")
+    finally:
+        again.stop()
+
+
+def test_a_page_that_comes_back_still_shows_its_scan_and_its_pixel(server, live, open_page):
+    server.do(live.reveal, "film/1", range(32))
+    server.do(live.start, FakeScan(scan="film/2", shape=(8, 8)))
+    page = open_page(server.url).page
+    page.locator("#scan-chooser").select_option("film/1")
+    wait_for_rows(page, 32)
+    page.mouse.click(*pixel_position(page, 13, 21))
+    wait_for(page, "eelswatch.spectrum !== null")
+    server.stop()
+    wait_for(page, "!eelswatch.connected")
+    again = server.restarted()
+    try:
+        wait_for(page, "eelswatch.connected && eelswatch.scan === 'film/1'")
+        assert page.evaluate("eelswatch.selected") == {"scan": "film/1", "row": 13, "column": 21}
     finally:
         again.stop()
 
