@@ -76,8 +76,14 @@ class _Fold:
     @staticmethod
     def of(learn: FloatArray, held_out: FloatArray, share: FloatArray) -> _Fold:
         most = max(1, min(MOST_COMPONENTS, learn.shape[0], learn.shape[1] // 4))
-        _, vectors = np.linalg.eigh(learn.T @ learn)
-        return _Fold(held_out=held_out, share=share, shapes=vectors[:, ::-1][:, :most])
+        if learn.shape[0] < learn.shape[1]:  # the smaller of the two matrices has the same answer
+            squares, weights = np.linalg.eigh(learn @ learn.T)
+            most = max(1, min(most, int((squares > squares[-1] * 1e-12).sum())))
+            shapes = learn.T @ weights[:, ::-1][:, :most]
+            shapes /= np.linalg.norm(shapes, axis=0)
+        else:
+            shapes = np.linalg.eigh(learn.T @ learn)[1][:, ::-1][:, :most]
+        return _Fold(held_out=held_out, share=share, shapes=shapes)
 
     @property
     def most_components(self) -> int:
@@ -85,12 +91,15 @@ class _Fold:
 
     def gain(self, components: int) -> float:
         residual, left = self._noise(components)
-        usable = np.abs(residual) > 0
-        return float((residual**2).sum() / np.where(usable, self.share, 0.0).sum() / left)
+        power = float((residual**2).sum())
+        seen = float(np.where(residual != 0, self.share, 0.0).sum())
+        return power / seen / left if power > 0 else 0.0
 
     def channel_correlation(self, components: int) -> float:
         residual, left = self._noise(components)
         variance = float((residual**2).mean()) / left
+        if variance == 0:
+            return 0.0
         neighbours = float((residual[:, 1:] * residual[:, :-1]).mean())
         # Taking out smooth shapes leaves white noise with this much correlation of its own.
         shapes = self.shapes[:, :components]
@@ -101,10 +110,13 @@ class _Fold:
         """What is left (pixel, channel), outliers set to 0, and the share of the noise's freedom that is left."""
         shapes = self.shapes[:, :components]
         residual = self.held_out - (self.held_out @ shapes) @ shapes.T
-        limit = OUTLIER_SIGMA * residual.std()
-        core = residual[np.abs(residual) <= limit]
-        limit = OUTLIER_SIGMA * core.std()
+        core = residual[np.abs(residual) <= OUTLIER_SIGMA * _rms(residual)]
+        limit = OUTLIER_SIGMA * _rms(core)
         return np.where(np.abs(residual) <= limit, residual, 0.0), 1 - components / shapes.shape[0]
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
 def _bright_spectra(counts: NDArray[np.generic]) -> FloatArray:

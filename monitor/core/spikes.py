@@ -55,7 +55,7 @@ def find_spikes(counts: NDArray[np.generic], noise: NoiseEstimate | None = None)
 
 def _candidates(row: FloatArray, gain: float) -> list[tuple[int, int]]:
     """(column, channel) of local peaks in a row (column, energy) that are narrow and high."""
-    padded = np.pad(row, ((0, 0), (REACH, REACH)), mode="reflect")
+    padded = np.pad(row, ((0, 0), (REACH, REACH)), constant_values=-np.inf)
     size = row.shape[1]
     beside = np.maximum(padded[:, :size], padded[:, 2 * REACH :])
     highest_here = np.maximum(padded[:, REACH - 1 : REACH - 1 + size], padded[:, REACH + 1 : REACH + 1 + size])
