@@ -30,7 +30,9 @@ class TrainConfig(BaseModel):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     beta: Annotated[float, Field(ge=0, le=1e6, description="weight of the KL term")] = 1.0
     latent: Annotated[int, Field(ge=1, le=256, description="latent variables a pixel")] = 8
-    width: Annotated[int, Field(ge=1, le=256, description="features of the first layer; doubled twice after it")] = 8
+    width: Annotated[
+        int, Field(ge=1, le=256, description="features of the first layer; twice and three times as many after it")
+    ] = 8
     coarse_limit: Annotated[int, Field(ge=16, le=4096, description="most channels worked on inside the network")] = 256
     drift_steps: Annotated[
         int, Field(ge=0, le=8, description="Gauss-Newton steps on each row's shift when scoring")

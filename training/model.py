@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.shift import RowShift
+from training.shift import RowShift, over_energy
 
 SPATIAL_REACH = 2
 """Rows on either side that a pixel's expected spectrum depends on: two layers of 3 x 3."""
@@ -27,7 +27,7 @@ class Architecture:
 
     channels: int
     coarse_limit: int = 256
-    widths: tuple[int, int, int] = (8, 16, 32)
+    widths: tuple[int, int, int] = (8, 16, 24)
     latent: int = 8
 
     @property
@@ -66,11 +66,14 @@ class Cvae(nn.Module):
             lengths.append(-(-lengths[-1] // stride))
         self.lengths = lengths
         w, latent = architecture.widths, architecture.latent
+        # Products of at most 128 terms: longer ones are added up by ONNX Runtime in pieces that depend on the size of
+        # the map, and a strip would not give its map's scores to the last bit. Hence 3 x 3 and 5 apart in layer 2.
         self.register_buffer("log_mean", torch.full((n,), 1.0 / n).log())
         self.register_buffer("input_scale", torch.ones(()))
         self.row_shift = RowShift(n)
         self.encode_1 = nn.Conv3d(1, w[0], (7, 3, 3), (4, 1, 1), (3, 1, 1))
-        self.encode_2 = nn.Conv3d(w[0], w[1], (5, 3, 3), (3, 1, 1), (2, 1, 1))
+        self.mix = nn.Conv3d(w[0], w[0], (1, 3, 3), 1, (0, 1, 1), bias=False)
+        self.encode_2 = nn.Conv3d(w[0], w[1], (5, 1, 1), (3, 1, 1), (2, 0, 0))
         self.encode_3 = nn.Conv3d(w[1], w[2], (5, 1, 1), (5, 1, 1), (2, 0, 0))
         self.collapse = nn.Conv3d(w[2], 2 * latent, (lengths[3], 1, 1))
         self.expand = nn.ConvTranspose3d(latent, w[2], (lengths[3], 1, 1))
@@ -86,14 +89,14 @@ class Cvae(nn.Module):
 
     def encode(self, coarse: Tensor, valid: Tensor, drift: Tensor) -> tuple[Tensor, Tensor]:
         """Latent mean and log variance, each (batch, latent, 1, row, column), of counts moved back by `drift`."""
-        total = coarse.sum(-1, keepdim=True).clamp_min(1.0)
+        total = over_energy(coarse).clamp_min(1.0)
         mean = self.log_mean.exp()
         moved = self.row_shift.move(coarse / total, -drift)
         x = (moved - mean) / mean.sqrt() * self.input_scale
         mask = valid[:, None, None]
         h = (x * valid[..., None]).permute(0, 3, 1, 2)[:, None]
         h = F.silu(self.encode_1(h)) * mask
-        h = F.silu(self.encode_2(h))
+        h = F.silu(self.encode_2(self.mix(h)))
         h = F.silu(self.encode_3(h))
         mu, log_variance = self.collapse(h).chunk(2, 1)
         return mu, log_variance.clamp(-12.0, 6.0)
@@ -113,7 +116,7 @@ class Cvae(nn.Module):
         `coarse` (batch, row, column, coarse) effective counts, 0 where missing; `valid` (batch, row, column) 1 or 0;
         `noise` like the latent mean, standard normal, while training.
         """
-        drift = self.row_shift(coarse, self.log_mean.exp())
+        drift = self.row_shift(coarse, valid, self.log_mean.exp())
         mu, log_variance = self.encode(coarse, valid, drift)
         z = mu if noise is None else mu + noise * (0.5 * log_variance).exp()
         unshifted = self.decode(z)

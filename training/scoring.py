@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from training.filters import FLOOR, FilterBank
 from training.model import SPATIAL_REACH, Architecture, Cvae
+from training.shift import over_energy, over_row
 
 HALO_ROWS = SPATIAL_REACH + 1
 """Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
@@ -98,24 +99,26 @@ class ScoringGraph(nn.Module):
     def evidence(self, coarse: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Raw evidence z (..., filter), share (..., coarse), total (..., 1) and latent mean of effective counts."""
         normal = self.cvae(coarse, valid)
-        total = coarse.sum(-1, keepdim=True).clamp_min(0.0)
+        total = over_energy(coarse).clamp_min(0.0)
         share, drift = normal.share, normal.drift
         for _ in range(self.drift_steps):
-            drift = drift + self._drift_step(coarse, share, total)
+            drift = drift + self._drift_step(coarse, valid, share, total)
             share = self.cvae.row_shift.move_share(normal.unshifted, drift)
         expected = share * total
         return self.bank(coarse - expected, expected), share, total, normal.mean
 
-    def _drift_step(self, coarse: Tensor, share: Tensor, total: Tensor) -> Tensor:
+    def _drift_step(self, coarse: Tensor, valid: Tensor, share: Tensor, total: Tensor) -> Tensor:
         """One Gauss-Newton step (batch, row) towards the shift that leaves the row's residuals without a slope."""
         expected = share * total
         change = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1)) * 0.5
         variance = expected + FLOOR
-        pull = ((coarse - expected) * change / variance).sum(-1)
-        weight = (change * change / variance).sum(-1)
+        whitened = change / variance
+        pull = over_energy((coarse - expected) * whitened)
+        weight = over_energy(change * whitened)
         root = weight.sqrt().clamp_min(1e-6)
         agreed = (pull / root).clamp(-DRIFT_CLIP, DRIFT_CLIP) * root
-        return (agreed.sum(-1) / (weight.sum(-1) + 1.0)).clamp(-0.5, 0.5)
+        both = over_row(torch.cat((agreed, weight), -1), valid)
+        return (both[..., 0] / (both[..., 1] + 1.0)).clamp(-0.5, 0.5)
 
     def standardised(self, z: Tensor, total: Tensor) -> Tensor:
         """Evidence in standard deviations of what clean pixels show.

@@ -7,6 +7,7 @@ moved edge behind it.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 MAX_SHIFT = 4
@@ -23,17 +24,21 @@ class RowShift(nn.Module):
     def __init__(self, channels: int, hidden: int = 64) -> None:
         super().__init__()
         self.channels = channels
-        self.head = nn.Sequential(nn.Linear(channels, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        self.hidden = nn.Linear(channels, hidden)
+        self.readout = nn.Linear(hidden, 1)
         self.register_buffer("offsets", torch.arange(-MAX_SHIFT - 1, MAX_SHIFT + 2).float(), persistent=False)
         self.register_buffer("taps", _moves(channels, MAX_SHIFT + 1), persistent=False)
 
-    def forward(self, coarse: Tensor, mean: Tensor) -> Tensor:
-        """Shift (batch, row) in coarse channels; `coarse` is 0 where missing, `mean` (energy,) sums to 1."""
-        row = coarse.sum(2)
-        total = row.sum(-1, keepdim=True)
+    def forward(self, coarse: Tensor, valid: Tensor, mean: Tensor) -> Tensor:
+        """Shift (batch, row) in coarse channels; `coarse` is 0 where `valid` is, `mean` (energy,) sums to 1."""
+        row = over_row(coarse, valid)
+        total = over_energy(row)
         share = torch.where(total > 0, row / total.clamp_min(1.0), mean)
         x = (share - mean) / mean.sqrt() * 20.0
-        return 0.9 * MAX_SHIFT * torch.tanh(self.head(x)[..., 0])
+        # No tanh: vectorised, it rounds by an element's place in the batch, and a shift that differs in its last bit
+        # moves every score of the row.
+        h = over_energy(F.relu(self.hidden(x)) * self.readout.weight[0])[..., 0] + self.readout.bias
+        return 0.9 * MAX_SHIFT * h / (1.0 + h.abs())
 
     def move(self, spectra: Tensor, shift: Tensor) -> Tensor:
         """Spectra moved up by `shift` (batch, row) channels: y(e) = x(e - shift), the border channel repeated.
@@ -48,7 +53,21 @@ class RowShift(nn.Module):
     def move_share(self, share: Tensor, shift: Tensor) -> Tensor:
         """As `move`, for shares that stay positive and sum to 1."""
         moved = self.move(share, shift).clamp_min(SMALLEST_SHARE)
-        return moved / moved.sum(-1, keepdim=True)
+        return moved / over_energy(moved)
+
+
+def over_energy(x: Tensor) -> Tensor:
+    """Sum over the last axis, kept as 1.
+
+    As a product of matrices: ONNX Runtime's sums and its products with a single column round by a row's place in memory,
+    so that a strip would differ from its map.
+    """
+    return (x @ torch.ones(x.shape[-1], 16, dtype=x.dtype, device=x.device))[..., :1]
+
+
+def over_row(x: Tensor, valid: Tensor) -> Tensor:
+    """Sum of (batch, row, column, k) over the valid columns, (batch, row, k); a product for the same reason."""
+    return (valid[..., None, :] @ x)[..., 0, :]
 
 
 def _moves(channels: int, reach: int) -> Tensor:

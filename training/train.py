@@ -111,7 +111,7 @@ def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tup
 
 
 def _coarse_gain(coarse: torch.Tensor, missing: torch.Tensor) -> float:
-    """Variance over mean of coarse counts (row, column, coarse); correlated channels make it differ from the fine one."""
+    """Variance over mean of coarse counts (row, column, coarse): not the fine one where channels are correlated."""
     counts = torch.where(missing[..., None], torch.nan, coarse).numpy()
     return max(estimate_noise(counts).gain, float(np.nanmedian(counts.sum(-1))) / MOST_COUNTS_A_PIXEL)
 
@@ -120,7 +120,7 @@ def new_graph(channels: int, config: TrainConfig) -> ScoringGraph:
     """The graph that `config` describes, for spectra of `channels` channels, not yet trained."""
     w = config.width
     architecture = Architecture(
-        channels=channels, coarse_limit=config.coarse_limit, widths=(w, 2 * w, 4 * w), latent=config.latent
+        channels=channels, coarse_limit=config.coarse_limit, widths=(w, 2 * w, 3 * w), latent=config.latent
     )
     return ScoringGraph(architecture, drift_steps=config.drift_steps)
 
