@@ -108,7 +108,7 @@ class Inspector:
 
     def _region_view(self, scan: Scan, region: FlaggedRegion, shift: Shift | None) -> RegionView:
         box = region.region
-        moved = "" if shift is None else f", shift {shift.shift_ev:+.1f} +/- {shift.error_ev:.1f} eV"
+        moved = "" if shift is None else f", shift {shift.shift_ev:+.2f} +/- {shift.error_ev:.2f} eV"
         return RegionView(
             id=region.id,
             scan=scan.id,

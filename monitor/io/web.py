@@ -20,7 +20,12 @@ class WebServer(uvicorn.Server):
     def __init__(self, app: FastAPI) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_config=None, lifespan="off", ws="websockets-sansio", timeout_graceful_shutdown=GRACE_S
+                app,
+                log_config=None,
+                lifespan="off",
+                ws="websockets-sansio",
+                timeout_graceful_shutdown=GRACE_S,
+                ws_per_message_deflate=False,
             )
         )
 

@@ -148,7 +148,7 @@ def test_lost_blocks_without_resend_stay_missing_and_out_of_their_neighbours_sco
 
 def test_a_gap_is_asked_for_where_there_is_an_endpoint_and_closes_when_filled():
     counts = a_map()
-    first, *rest = rows_of(counts)
+    _, *rest = rows_of(counts)
     bench = Bench().feed(start(resend="tcp://127.0.0.1:9"), *rest[:2], *rest[3:]).wait(0).wait(1)
     assert [event.ranges for event in bench.of(ResendWanted)] == [[(3, 3)]]
     assert bench.scan().view().state == "open"
