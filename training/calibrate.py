@@ -29,7 +29,7 @@ OUTLIER_P = 1e-2
 
 @torch.no_grad()
 def standardise(graph: ScoringGraph, maps: Sequence[TrainingMap]) -> None:
-    """Set the bank's centre, noise and misfit from the pixels that are neither missing nor held for calibration."""
+    """Set the bank's noise and misfit from the pixels that are neither missing nor held for calibration."""
     graph.eval()
     evidence, totals = [], []
     share = min(1.0, STANDARDISE_PIXELS / max(sum(m.role.size for m in maps), 1))
@@ -41,22 +41,16 @@ def standardise(graph: ScoringGraph, maps: Sequence[TrainingMap]) -> None:
             coarse, valid = graph.effective(counts)
             z, _, total, _ = graph.evidence(coarse, valid)
             used = ((role == Role.TRAIN) | (role == Role.VALIDATE)) & (torch.rand(role.shape, generator=dice) < share)
-            used = used.to(z.device)
-            evidence.append(z[0, core][used].cpu())
+            used = used.to(total.device)
+            evidence.append(torch.cat([family[0, core][used] for family in z], -1).cpu())
             totals.append(total[0, core][used].cpu())
     z, total = torch.cat(evidence), torch.cat(totals)[:, 0]
     bright = total > 0.05 * total.median()
     z, total = z[bright], total[bright]
-    centre = z.median(0).values
-    spread = _spread(z - centre) ** 2
-    noise = torch.empty_like(spread)
-    for family in range(int(graph.bank.family.max()) + 1):
-        mine = graph.bank.family.cpu() == family
-        noise[mine] = torch.minimum(spread[mine], spread[mine].quantile(0.25))
+    spread = _spread(z) ** 2
     graph.reference_total.copy_(total.median())
-    graph.centre.copy_(centre)
-    graph.noise.copy_(noise)
-    graph.misfit.copy_(spread - noise)
+    graph.bank.noise.copy_(spread.clamp_max(1.0))
+    graph.bank.misfit.copy_((spread - 1.0).clamp_min(0.0))
 
 
 def _spread(z: Tensor) -> Tensor:

@@ -14,22 +14,26 @@ EVIDENCE = ("spike", "intensity", "intensity 3x3", "shift", "shift 3x3")
 """Names of the families; `kind` is an index into them."""
 BUMP_WIDTHS = ((0.7, 1), (1.5, 1), (3.0, 2), (6.0, 4))
 """Standard deviation of a Gaussian window and the stride it is evaluated at, in coarse channels."""
-SHIFT_WINDOWS = ((5, 1), (9, 2), (17, 4))
+SHIFT_WINDOWS = ((5, 2), (9, 2), (17, 4))
 """Length of the window a shift is projected in and its stride, in coarse channels."""
 TREND = 25
 """Coarse channels whose running mean is taken off before the slope: a slope without an edge is no shift."""
-GATE = (0.5, 1.5)
-"""Own evidence, in standard deviations, between which the evidence of 3 x 3 pixels fades in."""
+AGREEMENT = 6.0
+"""How many times its own evidence a pixel is credited with from its 3 x 3 neighbourhood at most."""
 FLOOR = 1.0
 """Counts added to each variance, so that a single count in a vacuum is no event."""
 
 
 class FilterBank(nn.Module):
-    """All filters on one pixel and on 3 x 3 pixels. Output columns are described by `channel` and `family`."""
+    """All filters on one pixel and on 3 x 3 pixels, family by family in the order of `EVIDENCE`.
 
-    channel: Tensor
-    family: Tensor
-    spikes: Tensor
+    `channel_of[f]` is the coarse channel in the middle of each filter of family f. `noise` and `misfit` (filter,), all
+    families in one row, are set from clean pixels: the variance that counting noise leaves in the evidence at any
+    dose, and what a wrong expectation adds at the reference dose.
+    """
+
+    noise: Tensor
+    misfit: Tensor
     bumps: Tensor
     boxes: Tensor
     slope: Tensor
@@ -38,18 +42,16 @@ class FilterBank(nn.Module):
         super().__init__()
         bumps, bump_at = _gaussians(channels)
         boxes, box_at = _boxes(channels)
-        pairs, pair_at = _pairs(channels)
-        self.register_buffer("spikes", pairs, persistent=False)
+        self.channel_of = (torch.arange(channels), bump_at, bump_at, box_at, box_at)
+        self.sizes = [at.numel() for at in self.channel_of]
         self.register_buffer("bumps", bumps, persistent=False)
         self.register_buffer("boxes", boxes, persistent=False)
         self.register_buffer("slope", _slope(channels), persistent=False)
-        at = [pair_at, bump_at, bump_at, box_at, box_at]
-        self.sizes = [a.numel() for a in at]
-        self.register_buffer("channel", torch.cat(at), persistent=False)
-        self.register_buffer("family", torch.cat([torch.full_like(a, i) for i, a in enumerate(at)]), persistent=False)
+        self.register_buffer("noise", torch.ones(sum(self.sizes)))
+        self.register_buffer("misfit", torch.zeros(sum(self.sizes)))
 
-    def forward(self, residual: Tensor, expected: Tensor) -> Tensor:
-        """Evidence z (batch, row, column, filter) in standard deviations of counting noise, not yet standardised.
+    def forward(self, residual: Tensor, expected: Tensor) -> tuple[Tensor, ...]:
+        """Evidence z (batch, row, column, filter) of each family, in standard deviations of counting noise.
 
         `residual` and `expected` are effective counts, both 0 at missing pixels.
         """
@@ -59,24 +61,33 @@ class FilterBank(nn.Module):
         one = residual / sigma
         sigma_3 = pooled(variance).sqrt()
         three = pooled(residual) / sigma_3
-        return torch.cat(
-            (
-                one @ self.spikes,
-                one @ self.bumps,
-                three @ self.bumps,
-                self._shift(one, slope / sigma),
-                self._shift(three, pooled(slope) / sigma_3),
-            ),
-            -1,
+        return (
+            one,
+            one @ self.bumps,
+            three @ self.bumps,
+            self._shift(one, slope / sigma),
+            self._shift(three, pooled(slope) / sigma_3),
         )
 
     def _shift(self, whitened: Tensor, template: Tensor) -> Tensor:
         return (whitened * template) @ self.boxes / ((template * template) @ self.boxes + 1e-3).sqrt()
 
-    def localised(self, z: Tensor) -> Tensor:
-        """Strength of standardised evidence; that of 3 x 3 pixels counts as far as the pixel itself agrees."""
-        spike, one, three, shift, shift_3 = z.split(self.sizes, -1)
-        return torch.cat((spike.clamp_min(0.0), one.abs(), _gated(three, one), shift.abs(), _gated(shift_3, shift)), -1)
+    def standardised(self, z: tuple[Tensor, ...], dose: Tensor) -> tuple[Tensor, ...]:
+        """Evidence in standard deviations of what clean pixels show; `dose` (..., 1) is relative to the reference.
+
+        The variance of counting noise does not grow with dose in these units, that of a wrong expectation does.
+        """
+        weights = F.pad(dose, (1, 0), value=1.0)
+        variances = torch.stack((self.noise, self.misfit)).split(self.sizes, -1)
+        return tuple(each / (weights @ variance).sqrt() for each, variance in zip(z, variances, strict=True))
+
+    def strength(self, z: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Strength of standardised evidence; that of 3 x 3 pixels counts as far as the pixel itself agrees.
+
+        A spike adds counts, so that a lack of them in one channel is none.
+        """
+        spike, one, three, shift, shift_3 = z
+        return spike, one.abs(), _agreed(three, one), shift.abs(), _agreed(shift_3, shift)
 
 
 def pooled(x: Tensor) -> Tensor:
@@ -86,10 +97,10 @@ def pooled(x: Tensor) -> Tensor:
     return x[:, :, :-2] + x[:, :, 1:-1] + x[:, :, 2:]
 
 
-def _gated(three: Tensor, one: Tensor) -> Tensor:
-    low, high = GATE
-    agreement = one * torch.sign(three)
-    return three.abs() * ((agreement - low) / (high - low)).clamp(0.0, 1.0)
+def _agreed(three: Tensor, one: Tensor) -> Tensor:
+    """At most AGREEMENT times the pixel's own evidence, 0 or less where the signs differ; without a step."""
+    own = AGREEMENT * one
+    return torch.maximum(torch.minimum(three, own), -torch.maximum(three, own))
 
 
 def _unit(columns: Tensor) -> Tensor:
@@ -111,13 +122,6 @@ def _boxes(n: int) -> tuple[Tensor, Tensor]:
     at = [torch.arange((stride - 1) // 2, n, stride) for _, stride in SHIFT_WINDOWS]
     windows = [((e - c).abs() <= w // 2).float() for (w, _), c in zip(SHIFT_WINDOWS, at, strict=True)]
     return torch.cat(windows, 1), torch.cat(at)
-
-
-def _pairs(n: int) -> tuple[Tensor, Tensor]:
-    """One channel, and two neighbours: what an X-ray that hits the detector fills."""
-    single = torch.eye(n)
-    double = _unit(single[:, :-1] + single[:, 1:])
-    return torch.cat((single, double), 1), torch.cat((torch.arange(n), torch.arange(n - 1)))
 
 
 def _slope(n: int) -> Tensor:

@@ -37,19 +37,13 @@ class ScoringGraph(nn.Module):
     """The network, the filter bank, and what standardises their evidence.
 
     Buffers set by training: `gain` (variance of a coarse count over its mean), `fine_log_mean` (energy,),
-    `reference_total` (effective counts per pixel the bank was standardised at), `centre`, `noise`, `misfit` (filter,).
+    `reference_total` (effective counts per pixel the bank was standardised at).
     """
 
     gain: Tensor
     fine_log_mean: Tensor
     reference_total: Tensor
-    centre: Tensor
-    noise: Tensor
-    misfit: Tensor
-    lower: Tensor
-    upper: Tensor
-    blend: Tensor
-    gradient: Tensor
+    interpolation: Tensor
 
     def __init__(self, architecture: Architecture, *, drift_steps: int = 1) -> None:
         super().__init__()
@@ -57,21 +51,11 @@ class ScoringGraph(nn.Module):
         self.drift_steps = drift_steps
         self.cvae = Cvae(architecture)
         self.bank = FilterBank(architecture.coarse)
-        filters = self.bank.channel.numel()
         size, b = architecture.channels, architecture.rebin
         self.register_buffer("gain", torch.ones(()))
         self.register_buffer("reference_total", torch.ones(()))
         self.register_buffer("fine_log_mean", torch.full((size,), 1.0 / size).log())
-        self.register_buffer("centre", torch.zeros(filters))
-        self.register_buffer("noise", torch.ones(filters))
-        self.register_buffer("misfit", torch.zeros(filters))
-        at = ((torch.arange(size) + 0.5) / b - 0.5).clamp(0, architecture.coarse - 1)
-        lower = at.floor().long().clamp_max(max(architecture.coarse - 2, 0))
-        self.register_buffer("lower", lower, persistent=False)
-        self.register_buffer("upper", (lower + 1).clamp_max(architecture.coarse - 1), persistent=False)
-        self.register_buffer("blend", at - lower, persistent=False)
-        middle = (self.bank.channel * b + (b - 1) // 2).clamp_max(size - 1)
-        self.register_buffer("fine_channel", middle, persistent=False)
+        self.register_buffer("interpolation", _interpolation(size, architecture.coarse, b), persistent=False)
 
     def set_mean(self, mean: Tensor, gain: float) -> None:
         """Take the mean spectrum (energy,) of the training data, in counts, and the gain of a coarse count."""
@@ -96,8 +80,8 @@ class ScoringGraph(nn.Module):
         clean = torch.where(present[..., None], counts, 0.0)
         return self.rebinned(clean) / self.gain, present.to(counts.dtype)
 
-    def evidence(self, coarse: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Raw evidence z (..., filter), share (..., coarse), total (..., 1) and latent mean of effective counts."""
+    def evidence(self, coarse: Tensor, valid: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor, Tensor]:
+        """Raw evidence (..., filter) by family, share (..., coarse), total (..., 1) and latent mean of counts."""
         normal = self.cvae(coarse, valid)
         total = over_energy(coarse).clamp_min(0.0)
         share, drift = normal.share, normal.drift
@@ -120,35 +104,39 @@ class ScoringGraph(nn.Module):
         both = over_row(torch.cat((agreed, weight), -1), valid)
         return (both[..., 0] / (both[..., 1] + 1.0)).clamp(-0.5, 0.5)
 
-    def standardised(self, z: Tensor, total: Tensor) -> Tensor:
-        """Evidence in standard deviations of what clean pixels show.
-
-        Counting noise does not grow with dose in these units, a wrong expectation does: its variance with the dose, its
-        mean with the root of it.
-        """
-        dose = total / self.reference_total
-        return (z - self.centre * dose.sqrt()) / (self.noise + self.misfit * dose).sqrt()
-
     def forward(self, counts: Tensor) -> Scores:
         """Score raw counts (batch, row, column, energy), float32, NaN where missing."""
         coarse, valid = self.effective(counts)
         z, share, total, latent = self.evidence(coarse, valid)
-        strength = self.bank.localised(self.standardised(z, total))
-        best = strength.argmax(-1)
+        strength = self.bank.strength(self.bank.standardised(z, total / self.reference_total))
+        best = torch.stack([family.amax(-1) for family in strength], -1)
+        kind = best.argmax(-1)
+        peaks = [middle[family.argmax(-1)] for middle, family in zip(self._middles(), strength, strict=True)]
+        peak = torch.stack(peaks, -1).gather(-1, kind[..., None])[..., 0]
         gone = valid < 0.5
         return Scores(
-            torch.where(gone, torch.nan, strength.amax(-1)),
-            torch.where(gone, 0, self.fine_channel[best]),
-            torch.where(gone, 0, self.bank.family[best]),
-            torch.where(gone[..., None], torch.nan, self._fine(share) * total * self.gain),
+            torch.where(gone, torch.nan, best.amax(-1)),
+            torch.where(gone, 0, peak),
+            torch.where(gone, 0, kind),
+            torch.where(gone[..., None], torch.nan, self._fine(share) * (total * self.gain)),
             torch.where(gone[..., None], torch.nan, latent[:, :, 0].permute(0, 2, 3, 1)),
         )
+
+    def _middles(self) -> list[Tensor]:
+        """The detector channel in the middle of each filter, family by family."""
+        size, b = self.architecture.channels, self.architecture.rebin
+        return [(at * b + (b - 1) // 2).clamp_max(size - 1).to(self.gain.device) for at in self.bank.channel_of]
 
     def _fine(self, share: Tensor) -> Tensor:
         """Coarse shares on the detector's channels: the ratio to the mean spectrum, interpolated, on the fine mean."""
         if self.architecture.rebin == 1:
             return share
         ratio = share.log() - self.cvae.log_mean
-        low, high = ratio.index_select(-1, self.lower), ratio.index_select(-1, self.upper)
-        fine = (low + (high - low) * self.blend + self.fine_log_mean).exp()
-        return fine / fine.sum(-1, keepdim=True)
+        fine = (ratio @ self.interpolation + self.fine_log_mean).exp()
+        return fine / over_energy(fine)
+
+
+def _interpolation(size: int, coarse: int, rebin: int) -> Tensor:
+    """Matrix (coarse, energy) of straight lines between the middles of the coarse channels."""
+    at = ((torch.arange(size) + 0.5) / rebin - 0.5).clamp(0, coarse - 1)
+    return (1 - (at - torch.arange(coarse)[:, None]).abs()).clamp_min(0.0)

@@ -59,8 +59,8 @@ class RowShift(nn.Module):
 def over_energy(x: Tensor) -> Tensor:
     """Sum over the last axis, kept as 1.
 
-    As a product of matrices: ONNX Runtime's sums and its products with a single column round by a row's place in memory,
-    so that a strip would differ from its map.
+    As a product of matrices: ONNX Runtime's sums and its products with a single column round by a row's place in
+    memory, so that a strip would differ from its map.
     """
     return (x @ torch.ones(x.shape[-1], 16, dtype=x.dtype, device=x.device))[..., :1]
 
