@@ -93,7 +93,10 @@ class SimulatedMicroscope:
             f"rescan at {request.reason.label}",
             Parent(scan=scan, region=request.region, rescan=request.id),
         )
-        self._say(Status(id=request.id, state="done", scan=child))
+        if self._stop.is_set():
+            self._say(Status(id=request.id, state="failed", scan=child, message="the microscope was stopped"))
+        else:
+            self._say(Status(id=request.id, state="done", scan=child))
 
     def _stream(
         self,

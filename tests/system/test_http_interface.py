@@ -1,0 +1,110 @@
+"""The HTTP interface: shapes, refusals, and who may change what."""
+
+import numpy as np
+import pytest
+from conftest import command, messages_of
+
+
+def test_one_pixel_shows_its_spectrum_against_expectation(serve, material):
+    service, sender = serve()
+    sender.send(*messages_of(material.image, "film"))
+    service.closed("film")
+    status, pixel = service.ask("api/scans/film/pixels/4/5")
+    assert status == 200
+    np.testing.assert_allclose(pixel["counts"], material.image.counts[4, 5])
+    np.testing.assert_allclose(pixel["energy_ev"], material.image.energy.energies_ev())
+    z = np.array(pixel["residual_z"])
+    assert len(z) == len(pixel["expected"]) == 120
+    assert 0.5 < z.std() < 1.5
+    assert pixel["score"] > 0
+    assert 0 < pixel["p_value"] <= 1
+
+
+def test_maps_of_a_scan_under_way_are_those_so_far(serve, material, tmp_path):
+    service, sender = serve()
+    sender.send(*messages_of(material.image, "film")[:17])
+    service.until(lambda: service.scan("film").get("pixels", {}).get("scored", 0) >= 12 * 32, "the first scores")
+    maps = service.maps("film", tmp_path)
+    assert np.isfinite(maps["total"][:16]).all()
+    assert np.isnan(maps["total"][16:]).all()
+    assert np.isnan(maps["score"][16:]).all()
+    assert service.scan("film")["state"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "method", "status"),
+    [
+        ("api/scans/none", None, "GET", 404),
+        ("api/scans/none/maps.npz", None, "GET", 404),
+        ("api/scans/film/pixels/40/0", None, "GET", 404),
+        ("api/scans/film/nothing", None, "GET", 404),
+        ("api/nothing", None, "GET", 404),
+        ("api/rescans/none/approve", {}, "POST", 404),
+        ("api/rescans", {"scan": "none", "region": [0, 0, 1, 1], "dwell_factor": 1}, "POST", 404),
+        ("api/rescans", {"scan": "film", "region": [0, 0, 99, 1], "dwell_factor": 1}, "POST", 422),
+        ("api/rescans", {"scan": "film", "region": [0, 0], "dwell_factor": 1}, "POST", 422),
+        ("api/settings/fdr", {"fdr": 1.5}, "PUT", 422),
+        ("api/settings/fdr", {"fdr": "x"}, "PUT", 422),
+    ],
+)
+def test_a_refusal_is_one_sentence(serve, material, path, body, method, status):
+    service, sender = serve()
+    sender.send(*messages_of(material.image, "film"))
+    service.closed("film")
+    got, answer = service.ask(path, body, method)
+    assert got == status
+    assert list(answer) == ["detail"]
+    assert isinstance(answer["detail"], str)
+
+
+def test_a_decision_may_be_made_once(serve, material):
+    service, sender = serve()
+    sender.send(*messages_of(material.image, "film"))
+    service.closed("film")
+    request = service.ask("api/rescans", {"scan": "film", "region": [0, 0, 4, 4], "dwell_factor": 1})[1]
+    assert service.ask(f"api/rescans/{request['id']}/deny", {})[0] == 200
+    assert service.ask(f"api/rescans/{request['id']}/approve", {})[0] == 409
+
+
+def test_foreign_origins_and_foreign_hosts_are_refused(serve):
+    service, _ = serve()
+    assert service.ask("api/scans", Origin="http://elsewhere.example")[0] == 403
+    assert service.ask("api/scans", Host="elsewhere.example")[0] == 403
+    assert service.ask("api/settings/fdr", {"fdr": 0.1}, "PUT", Origin="http://elsewhere.example")[0] == 403
+    assert service.ask("api/scans", Origin=service.url.rstrip("/"))[0] == 200
+
+
+def test_changes_need_the_token_where_one_is_set_and_reading_does_not(serve, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("a secret\n")
+    service, _ = serve("--token-file", str(token))
+    assert service.ask("api/settings/fdr", {"fdr": 0.1}, "PUT")[0] == 401
+    assert service.ask("api/settings/fdr", {"fdr": 0.1}, "PUT", Authorization="Bearer wrong")[0] == 401
+    assert service.ask("api/settings/fdr", {"fdr": 0.1}, "PUT", Authorization="Bearer a secret")[0] == 200
+    assert service.ask("api/health")[1]["fdr"] == 0.1
+
+
+def test_the_running_threshold_moves_the_flags(serve, material, tmp_path):
+    service, sender = serve()
+    sender.send(*messages_of(material.image, "film"))
+    before = service.closed("film")["pixels"]["flagged"]
+    assert service.ask("api/settings/fdr", {"fdr": 0.5}, "PUT") == (200, {"fdr": 0.5})
+    after = service.scan("film")["pixels"]["flagged"]
+    assert after > before
+    assert service.maps("film", tmp_path)["flag"].sum() == after
+
+
+def test_metrics_are_prometheus_text(serve):
+    from prometheus_client.parser import text_string_to_metric_families
+
+    service, _ = serve()
+    names = {family.name for family in text_string_to_metric_families(service.fetch("metrics")[1].decode())}
+    assert {"eelswatch_healthy", "eelswatch_rate_spectra_per_second", "eelswatch_stray_messages"} <= names
+
+
+def test_a_service_open_to_others_refuses_to_start_without_a_token(material, tmp_path):
+    done = command(
+        "serve", "--model", material.model, "--source", "tcp://127.0.0.1:1", "--http", "0.0.0.0:0", "--data", tmp_path
+    )
+    assert done.returncode == 1
+    assert "EELSWATCH_TOKEN" in done.stderr
