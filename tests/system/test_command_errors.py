@@ -3,7 +3,8 @@
 import numpy as np
 import onnx
 import pytest
-from conftest import command
+
+from tests.live import command
 
 
 def one_line(done, code):

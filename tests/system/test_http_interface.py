@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import command, messages_of
+
+from tests.live import command, messages_of
 
 
 def test_one_pixel_shows_its_spectrum_against_expectation(serve, material):

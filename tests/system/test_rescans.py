@@ -2,13 +2,12 @@
 
 import time
 
-from conftest import command, hear, instrument, messages_of, say
-
 from tests import streams
+from tests.live import command, hear, instrument, messages_of, say
 
 
-def proposals(service, serve_sender, material, scan="film"):
-    serve_sender.send(*messages_of(material.image, scan))
+def proposals(service, sender, material, scan="film"):
+    sender.send(*messages_of(material.image, scan))
     service.closed(scan)
     found = service.until(lambda: service.ask("api/rescans")[1]["rescans"] or None, "a proposal")
     return sorted(found, key=lambda request: -request["reason"]["score"])

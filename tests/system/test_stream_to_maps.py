@@ -5,9 +5,9 @@ import signal
 import numpy as np
 import pytest
 import zmq
-from conftest import Sender, assert_same_maps, command, messages_of
 
 from tests import streams
+from tests.live import Sender, assert_same_maps, command, messages_of
 
 
 def test_shuffled_split_and_duplicated_blocks_give_the_maps_of_score(serve, material, offline, tmp_path):

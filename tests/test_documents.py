@@ -1,0 +1,270 @@
+"""The documents tell the truth: links, commands, options, settings, routes, metrics, and the sender in sources.md."""
+
+import re
+import shlex
+import threading
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import typer
+import zmq
+from starlette.routing import Match
+
+from monitor import cli
+from monitor.commands.demo import free_port
+from monitor.commands.serve import PAGES
+from monitor.config import load_config
+from monitor.core import views
+from monitor.core.session import ResendWanted, ScanClosed, Session
+from monitor.core.version import Version
+from monitor.core.wire import Limits, decode_resend_end
+from monitor.io.guard import Guard
+from monitor.io.http import create_app
+from monitor.io.metrics import metrics_text
+from tests.doubles import MemoryShelf, fake_scores
+from tests.streams import a_map, rows_of
+
+PROJECT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+SERVICE, SOURCES = PROJECT / "docs" / "service.md", PROJECT / "docs" / "sources.md"
+COMMANDS = sorted(entry.name for entry in entry_points(group=cli.GROUP))
+CODE_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+S = 1_000_000_000
+
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(PROJECT).as_posix())
+
+
+def code_of(path, *languages):
+    """The code blocks of a document in one of `languages`."""
+    return [code for language, code in CODE_BLOCK.findall(path.read_text(encoding="utf-8")) if language in languages]
+
+
+def prose_of(path):
+    return CODE_BLOCK.sub("", path.read_text(encoding="utf-8"))
+
+
+def anchors_of(path):
+    headings = re.findall(r"^#+ (.*)$", prose_of(path), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings]
+
+
+@each_document
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose_of(path)):
+        file, _, fragment = link.partition("#")
+        target = (path.parent / unquote(file)).resolve() if file else path
+        assert target.exists(), link
+        assert not fragment or fragment in anchors_of(target), link
+
+
+@each_document
+def test_files_that_a_document_names_are_there(path):
+    folders = {"": PROJECT} | dict.fromkeys(("monitor", "training", "export", "dashboard", "tests"), PROJECT)
+    folders |= dict.fromkeys(("core", "io", "files", "sim", "commands"), PROJECT / "monitor")
+    for named in re.findall(r"`([\w/]+/\w+\.py)`", prose_of(path)):
+        folder = folders.get(named.partition("/")[0], PROJECT)
+        assert (folder / named).is_file(), named
+
+
+def command_lines(path):
+    """Calls of eelswatch in a document, each a list of words from the subcommand on."""
+    lines = "\n".join(code_of(path, "sh", "powershell", "ini")).splitlines()
+    lines += re.findall(r"`(eelswatch [^`\n]+)`", prose_of(path))
+    for line in lines:
+        call = re.search(r"(?:^|[=/])eelswatch ([a-z].*)", line)
+        if call is not None and not call[1].startswith("ready "):  # the line that serve prints
+            yield shlex.split(call[1], comments=True)
+
+
+def options_of(command):
+    known = typer.main.get_command(cli._application([command])).commands[command]
+    return {option for parameter in known.params for option in (*parameter.opts, *parameter.secondary_opts)}
+
+
+@each_document
+def test_commands_in_documents_exist_with_their_options(path):
+    for command, *words in command_lines(path):
+        assert command in COMMANDS
+        options = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert options <= options_of(command), command
+
+
+def test_the_readme_shows_the_commands_of_an_ordinary_day_and_this_test_sees_them():
+    shown = {command: words for command, *words in command_lines(PROJECT / "README.md")}
+    assert set(shown) >= {"inspect", "train", "export", "score", "serve", "replay", "simulate", "bench", "demo"}
+    assert "--model" in shown["serve"]
+    assert "--bind" in shown["replay"]
+    assert "--bind" in options_of("replay") - options_of("serve")
+
+
+def test_make_has_the_targets_that_documents_name():
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    texts = [path.read_text(encoding="utf-8") for path in [*DOCUMENTS, PROJECT / ".ci" / "run"]]
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)(?=`|\s|$)", "\n".join(texts), re.MULTILINE))
+    assert {"demo", "test", "lint", "setup"} <= named <= targets
+
+
+def test_the_configuration_shown_holds_every_setting_at_its_default(tmp_path):
+    (shown,) = code_of(SERVICE, "toml")
+    (tmp_path / "eelswatch.toml").write_text(shown)
+    configuration = load_config(tmp_path / "eelswatch.toml", {})
+    fields = type(configuration).model_fields
+    assert set(fields) - set(tomllib.loads(shown)) == {"token"}
+    for name in set(fields) - {"model", "source", "token", "data"}:
+        assert getattr(configuration, name) == fields[name].default, name
+
+
+def test_the_routes_shown_are_routes():
+    pages = [entry.load()(None) for entry in entry_points(group=PAGES)]
+    app = create_app(None, guard=Guard(None, loopback_only=True), pages=pages)  # no route asks for anything here
+    shown = re.findall(r"^\| `(GET|POST|PUT|WS) (/[^`]*)`", SERVICE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(shown) > 10
+    for method, path in [*shown, ("GET", "/api/nothing"), ("PUT", "/api/scans")]:
+        scope = {"type": "websocket" if method == "WS" else "http", "path": path, "headers": [], "method": method}
+        there = any(route.matches(scope)[0] is Match.FULL for route in app.routes)
+        assert there == ((method, path) in shown), (method, path)
+
+
+class Seen:
+    """A live state as /metrics sees it: one scan, one refused message of no scan."""
+
+    def __init__(self, scan):
+        self._scan = scan
+
+    def health(self):
+        return views.HealthView(
+            status="ok",
+            notices=[],
+            version="0",
+            model="m",
+            source="s",
+            provider="CPU",
+            instrument=None,
+            data_age_s=1.0,
+            rate_spectra_per_s=1.0,
+            fdr=0.01,
+            wire_errors=views.WireErrorCounts(total=1, kinds={"json": 1}),
+            stray=0,
+        )
+
+    def scans(self):
+        return [self._scan.view()]
+
+
+def test_the_metrics_shown_are_the_metrics():
+    shelf = MemoryShelf()
+    session = Session(shelf=shelf, version=Version(), limits=Limits(), stall_s=30.0)
+    list(session.receive(rows_of(a_map())[0], now_ns=0))
+    lines = metrics_text(Seen(shelf.find("s"))).decode().splitlines()
+    made = {re.split(r"[ {]", line)[0] for line in lines if not line.startswith("#")}
+    shown = re.findall(r"^\| `(eelswatch_\w+)", SERVICE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(shown) == sorted(name for name in made if not name.endswith("_created"))
+
+
+@pytest.fixture
+def sender():
+    """The sender of docs/sources.md, as its readers get it, at free ports."""
+    program, usage = code_of(SOURCES, "python")
+    space = {"__name__": "sender", "np": np}
+    exec(compile(program, str(SOURCES), "exec"), space)
+    ports = [free_port(), free_port()]
+    made = space["Sender"](*(f"tcp://127.0.0.1:{port}" for port in ports))
+    made.stream_address, made.usage = f"tcp://127.0.0.1:{ports[0]}", usage
+    yield made
+    made.context.destroy(linger=0)
+
+
+class Monitor:
+    """A session at the end of real sockets that loses some of what it is sent; time is what it is told."""
+
+    def __init__(self, address):
+        self.session = Session(shelf=MemoryShelf(), version=Version(), limits=Limits(), stall_s=30.0)
+        self.events, self.now = [], 0
+        self.context = zmq.Context()
+        self.stream = self.context.socket(zmq.SUB)
+        self.stream.set_hwm(0)
+        self.stream.subscribe(b"")
+        self.stream.connect(address)
+
+    def hear(self, *, lose=()):
+        """Take what has come, but for the messages whose turn is in `lose`."""
+        turn = 0
+        while self.stream.poll(500):
+            frames = self.stream.recv_multipart()
+            if turn not in lose:
+                self.receive(frames)
+            turn += 1
+
+    def receive(self, frames):
+        self.events += self.session.receive(frames, now_ns=self.now)
+        for scan in self.session.active:
+            while (strip := scan.next_strip(10)) is not None:
+                scan.put(strip, fake_scores(strip), version=1, now_ns=self.now)
+
+    def ask(self):
+        """Let a second pass, ask for what is due, take the answer."""
+        self.session_ticks()
+        for wanted in [event for event in self.events if isinstance(event, ResendWanted)]:
+            self.events.remove(wanted)
+            client = self.context.socket(zmq.DEALER)
+            client.connect(wanted.endpoint)
+            ranges = ",".join(f"[{a}, {'null' if b is None else b}]" for a, b in wanted.ranges)
+            client.send_string(
+                f'{{"schema": "eelswatch.stream/1", "type": "resend", "scan": "{wanted.scan}", "ranges": [{ranges}]}}'
+            )
+            while client.poll(5000):
+                frames = client.recv_multipart()
+                if decode_resend_end(frames) is not None:
+                    break
+                self.receive(frames)
+            self.session.resend_answered(wanted.scan, now_ns=self.now)
+
+    def session_ticks(self):
+        for _ in range(4):
+            self.now += S
+            self.events += self.session.tick(self.now)
+
+
+@pytest.fixture
+def attended(sender):
+    """Runs the sender's `attend` in a thread, as its main program does at the end, until the test is over."""
+    over = threading.Event()
+
+    def attend():
+        while not over.is_set():
+            sender.attend(0.05)
+
+    thread = threading.Thread(target=attend)
+    yield thread.start
+    over.set()
+    thread.join()
+
+
+@pytest.fixture
+def monitor(sender):
+    made = Monitor(sender.stream_address)
+    yield made
+    made.context.destroy(linger=0)
+
+
+def test_the_sender_shown_brings_a_whole_scan_over_a_lossy_line_to_a_late_monitor(sender, attended, monitor):
+    counts = a_map((12, 5))
+    sender.start("s", counts.shape[:2], {"offset_ev": 420.0, "step_ev": 10.0, "size": 40})
+    for row in range(12):
+        sender.block(counts[row : row + 1], row)
+    sender.end()
+    attended()
+    monitor.hear()  # nobody had connected before: scan_start, repeated, is all that comes
+    assert monitor.session.active[0].assembly.received_pixels == 0
+    monitor.ask()
+    scan = monitor.session.find("s")
+    assert not monitor.session.wire_errors
+    assert not scan.wire_errors
+    assert np.array_equal(scan.assembly.arrays.counts, counts)
+    monitor.session_ticks()
+    assert scan.record.state == "complete"
+    assert isinstance(monitor.events[-1], ScanClosed)
