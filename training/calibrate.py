@@ -23,34 +23,60 @@ KNOTS = 200
 STANDARDISE_PIXELS = 20_000
 SHAPE_LIMITS = (0.0, 0.5)
 """Of the Pareto tail: 0 decays exponentially, 0.5 is heavier than clean maps have shown."""
-OUTLIER_P = 1e-2
-"""A score is left out as an anomaly where an exponential tail expects fewer than this many such pixels in all."""
+THINNED = 0.25
+VACUUM = 0.05
+"""Pixels with less than this share of the median counts say nothing of the material."""
+OUTLIERS = 0.1
+"""A score is left out as an anomaly where the bulk leads one to expect fewer than this many pixels beyond it in all."""
 
 
 @torch.no_grad()
 def standardise(graph: ScoringGraph, maps: Sequence[TrainingMap]) -> None:
-    """Set the bank's noise and misfit from the pixels that are neither missing nor held for calibration."""
+    """Set the bank's noise and misfit from the pixels that are neither missing nor held for calibration.
+
+    The evidence is looked at twice, at the dose of the maps and thinned to `THINNED` of it: what grows with the dose
+    comes of wrong expectations, the rest of counting.
+    """
     graph.eval()
+    full, totals = _clean_evidence(graph, maps, 1.0)
+    thin, _ = _clean_evidence(graph, maps, THINNED)
+    at_full, at_thin = _spread(full) ** 2, _spread(thin) ** 2
+    misfit = ((at_full - at_thin) / (1.0 - THINNED)).clamp_min(0.0)
+    misfit = torch.minimum(misfit, 0.95 * at_full)
+    graph.reference_total.copy_(totals.median())
+    graph.bank.misfit.copy_(misfit)
+    graph.bank.noise.copy_(at_full - misfit)
+
+
+def _clean_evidence(graph: ScoringGraph, maps: Sequence[TrainingMap], dose: float) -> tuple[Tensor, Tensor]:
+    """Evidence (pixel, filter) and totals (pixel,) at a share `dose` of the counts, vacuum left out."""
     evidence, totals = [], []
     share = min(1.0, STANDARDISE_PIXELS / max(sum(m.role.size for m in maps), 1))
     dice = torch.Generator().manual_seed(0)
     for item in maps:
-        for rows, counts in strips(item.counts):
-            role = torch.from_numpy(item.role[rows.start : rows.stop])
-            core = slice(rows.start - rows.halo_start, rows.stop - rows.halo_start)
-            coarse, valid = graph.effective(counts)
-            z, _, total, _ = graph.evidence(coarse, valid)
+        for strip, counts in strips(item.counts):
+            role = torch.from_numpy(item.role[strip.start : strip.stop])
             used = ((role == Role.TRAIN) | (role == Role.VALIDATE)) & (torch.rand(role.shape, generator=dice) < share)
-            used = used.to(total.device)
-            evidence.append(torch.cat([family[0, core][used] for family in z], -1).cpu())
-            totals.append(total[0, core][used].cpu())
-    z, total = torch.cat(evidence), torch.cat(totals)[:, 0]
-    bright = total > 0.05 * total.median()
-    z, total = z[bright], total[bright]
-    spread = _spread(z) ** 2
-    graph.reference_total.copy_(total.median())
-    graph.bank.noise.copy_(spread.clamp_max(1.0))
-    graph.bank.misfit.copy_((spread - 1.0).clamp_min(0.0))
+            coarse, valid = graph.effective(counts.to(graph.gain.device))
+            if dose < 1.0:
+                coarse = _thinned(coarse, dose, dice)
+            z, _, total, _ = graph.evidence(coarse, valid)
+            core = slice(strip.start - strip.halo_start, strip.stop - strip.halo_start)
+            mask = used.to(total.device)
+            evidence.append(torch.cat([family[0, core][mask] for family in z], -1).cpu())
+            totals.append(total[0, core][mask].cpu()[:, 0])
+    z, total = torch.cat(evidence), torch.cat(totals)
+    bright = total > VACUUM * total.median()
+    return z[bright], total[bright]
+
+
+def _thinned(coarse: Tensor, dose: float, dice: torch.Generator) -> Tensor:
+    """Effective counts as a share `dose` of the dose would have given them: mean and variance both `dose` times theirs.
+
+    By a normal deviate rather than a binomial one, because counts over gain are no integers.
+    """
+    spread = (coarse.clamp_min(0.0) * dose * (1.0 - dose)).sqrt()
+    return coarse * dose + spread * torch.randn(coarse.shape, generator=dice).to(coarse.device)
 
 
 def _spread(z: Tensor) -> Tensor:
@@ -123,11 +149,18 @@ def fit_calibration(score: NDArray[np.floating], counts: NDArray[np.floating]) -
 
 
 def without_anomalies(s: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Ascending scores less those far beyond an exponential tail through the median and the 90th percentile."""
-    middle, upper = np.quantile(s, (0.5, 0.9))
-    decay = max((upper - middle) / np.log(5.0), 1e-9)
-    limit = middle + decay * np.log(0.5 * s.size / OUTLIER_P)
-    return s[s <= limit]
+    """Ascending scores less those that the decay of the bulk does not lead to.
+
+    Clean scores fall off at least exponentially; the decay is read between the 75th and the 90th percentile, again
+    until nothing more is left out.
+    """
+    while True:
+        lower, upper = np.quantile(s, (0.75, 0.9))
+        decay = max((upper - lower) / np.log(2.5), 1e-9)
+        kept = s[s <= upper + decay * np.log(max(0.1 * s.size / OUTLIERS, 1.0))]
+        if kept.size == s.size:
+            return s
+        s = kept
 
 
 def _pareto_scale(excess: NDArray[np.floating], shape: float) -> float:

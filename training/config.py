@@ -22,8 +22,8 @@ class TrainConfig(BaseModel):
     region: Annotated[str | None, Field(description="pixels R0:R1,C0:C1, half-open; the whole map where not given")] = (
         None
     )
-    steps: Annotated[int, Field(ge=1, le=1_000_000, description="optimiser steps")] = 900
-    batch: Annotated[int, Field(ge=1, le=1024, description="crops a step")] = 8
+    steps: Annotated[int, Field(ge=1, le=1_000_000, description="optimiser steps")] = 700
+    batch: Annotated[int, Field(ge=1, le=1024, description="crops a step")] = 4
     crop_rows: Annotated[int, Field(ge=1, le=512, description="pixels")] = 12
     crop_columns: Annotated[int, Field(ge=1, le=4096, description="pixels")] = 32
     learning_rate: Annotated[float, Field(gt=0, le=1, description="largest of the one-cycle plan")] = 4e-3

@@ -18,7 +18,7 @@ SHIFT_WINDOWS = ((5, 2), (9, 2), (17, 4))
 """Length of the window a shift is projected in and its stride, in coarse channels."""
 TREND = 25
 """Coarse channels whose running mean is taken off before the slope: a slope without an edge is no shift."""
-AGREEMENT = 6.0
+AGREEMENT = 3.0
 """How many times its own evidence a pixel is credited with from its 3 x 3 neighbourhood at most."""
 FLOOR = 1.0
 """Counts added to each variance, so that a single count in a vacuum is no event."""
@@ -75,9 +75,10 @@ class FilterBank(nn.Module):
     def standardised(self, z: tuple[Tensor, ...], dose: Tensor) -> tuple[Tensor, ...]:
         """Evidence in standard deviations of what clean pixels show; `dose` (..., 1) is relative to the reference.
 
-        The variance of counting noise does not grow with dose in these units, that of a wrong expectation does.
+        The variance of counting noise does not grow with dose in these units, that of a wrong expectation does. Below
+        the reference nothing is taken off: there the network leans on what it knows and the tails grow wider.
         """
-        weights = F.pad(dose, (1, 0), value=1.0)
+        weights = F.pad(dose.clamp_min(1.0), (1, 0), value=1.0)
         variances = torch.stack((self.noise, self.misfit)).split(self.sizes, -1)
         return tuple(each / (weights @ variance).sqrt() for each, variance in zip(z, variances, strict=True))
 
