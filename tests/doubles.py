@@ -38,7 +38,7 @@ def fake_scores(strip):
     counts = strip.counts
     total = np.nansum(np.where(np.isnan(counts).any(-1, keepdims=True), np.nan, counts), axis=-1)
     padded = np.pad(total, ((1, 1), (0, 0)))
-    score = (padded[:-2] + padded[2:] + 2 * total) / 1000
+    score = (padded[:-2] + padded[2:] + 2 * total) / 12000
     score = np.where(np.isnan(counts).any(-1), np.nan, score)[strip.core].astype(np.float32)
     return Scores(score=score, energy_index=np.zeros(score.shape, np.int64), kind=np.zeros(score.shape, np.int64))
 
