@@ -38,8 +38,11 @@ class Recovery:
         """The source has said all it has; ask again later for what is still missing."""
         self._asked_ns, self._answered_ns = None, now_ns
 
-    def due(self, ledger: SeqLedger, *, ended: bool, now_ns: int) -> Ranges | None:
-        """What to ask for now, or None. `ended` is True once scan_end is in: then there is no tail to ask for."""
+    def due(self, ledger: SeqLedger, *, end_known: bool, over: bool, now_ns: int) -> Ranges | None:
+        """What to ask for now, or None.
+
+        `end_known`: scan_end is in, so there is no tail to ask for. `over`: the scan has ended, one way or another.
+        """
         gaps = ledger.gaps
         if not gaps:
             self._gap_since_ns = None
@@ -50,17 +53,22 @@ class Recovery:
         ranges: Ranges = []
         if self._gap_since_ns is not None and now_ns - self._gap_since_ns >= GAP_PATIENCE_NS:
             ranges += gaps[:MAX_RANGES]
-        if not ended and now_ns - self._progress_ns >= TAIL_PATIENCE_NS:
+        if not end_known and (over or now_ns - self._progress_ns >= TAIL_PATIENCE_NS):
             ranges.append((ledger.highest + 1, None))
         if not ranges:
             return None
         self._asked_ns = now_ns
         return ranges
 
-    def hopeless(self, *, ended_ns: int, now_ns: int) -> bool:
-        """True when an ended scan should not wait any longer for what is missing."""
+    def hopeless(self, *, end_known: bool, ended_ns: int, now_ns: int) -> bool:
+        """True when a scan that ended at `ended_ns` should not wait any longer for what is missing.
+
+        One that another scan cut short (no scan_end) waits for one answer of its source and no more.
+        """
         if self.endpoint is None:
-            return now_ns - ended_ns >= GRACE_NS
+            return not end_known or now_ns - ended_ns >= GRACE_NS
+        if not end_known and self._answered_ns is not None and self._answered_ns > ended_ns:
+            return True
         return now_ns - max(ended_ns, self._progress_ns) >= self._give_up_ns
 
     def _waiting(self, now_ns: int) -> bool:

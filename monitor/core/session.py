@@ -118,7 +118,9 @@ class Session:
                 self._end(active, now_ns)
                 active.recovery.endpoint = None
             ledger = active.scan.assembly.ledger
-            ranges = active.recovery.due(ledger, ended=active.scan.ended is not None, now_ns=now_ns)
+            ranges = active.recovery.due(
+                ledger, end_known=active.scan.ended is not None, over=active.ended_ns is not None, now_ns=now_ns
+            )
             if ranges and active.recovery.endpoint:
                 yield ResendWanted(scan=active.scan.id, endpoint=active.recovery.endpoint, ranges=ranges)
             yield from self._close_if_done(active, now_ns)
@@ -214,9 +216,9 @@ class Session:
         scan = active.scan
         if active.ended_ns is None or not scan.open:
             return
-        whole = scan.ended is not None and not scan.assembly.ledger.gaps
-        deserted = scan.ended is None and active.recovery.endpoint is None
-        if not (whole or deserted or active.recovery.hopeless(ended_ns=active.ended_ns, now_ns=now_ns)):
+        end_known = scan.ended is not None
+        whole = end_known and not scan.assembly.ledger.gaps
+        if not whole and not active.recovery.hopeless(end_known=end_known, ended_ns=active.ended_ns, now_ns=now_ns):
             return
         scan.finish(now_ns=now_ns)
         if not scan.settled:

@@ -180,6 +180,17 @@ def test_another_scan_start_ends_the_open_scan_as_incomplete():
     assert bench.scan("t").view().state == "open"
 
 
+def test_a_scan_cut_short_is_asked_for_once_more_where_it_can_be():
+    messages = rows_of(a_map())
+    bench = Bench().feed(start(resend="tcp://127.0.0.1:9"), *messages[1:4], start(scan="t")).wait(0.1)
+    assert [event.ranges for event in bench.of(ResendWanted)] == [[(4, None)]]
+    assert bench.scan("s").view().state == "open"
+    bench.feed(*messages[4:6]).session.resend_answered("s", now_ns=bench.now + 1)
+    bench.wait(0.1)
+    assert bench.scan("s").view().state == "incomplete"
+    assert bench.scan("s").view().pixels.received == 25
+
+
 def test_silence_ends_the_open_scan_as_incomplete_but_a_repeated_start_keeps_it():
     bench = Bench(stall_s=30).feed(*rows_of(a_map())[:4]).wait(20).feed(start()).wait(20)
     assert bench.scan().view().state == "open"
