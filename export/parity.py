@@ -29,9 +29,9 @@ def check_parity(graph: ScoringGraph, model: bytes, *, counts_per_pixel: float, 
     for size in SIZES:
         counts = _counts(graph, size, counts_per_pixel, rng)
         with torch.inference_mode():
-            ours = Scores(*(output.numpy() for output in graph(torch.from_numpy(counts))))
-        theirs = Scores(*session.run(list(Scores._fields), {"counts": counts}))
-        worst = max(worst, *(_difference(getattr(theirs, name), getattr(ours, name)) for name in Scores._fields))
+            ours = [output.numpy() for output in graph(torch.from_numpy(counts))]
+        theirs = [np.asarray(output) for output in session.run(list(Scores._fields), {"counts": counts})]
+        worst = max(worst, *(_difference(a, b) for a, b in zip(theirs, ours, strict=True)))
     if not worst <= LARGEST:
         raise ModelError(
             f"ONNX Runtime differs from PyTorch by {worst:.1e}; wanted at most {LARGEST:.0e}: report this model"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
+from pathlib import Path
 
 import torch
 
@@ -23,9 +24,9 @@ def to_onnx(graph: ScoringGraph) -> bytes:
     """
     example = torch.full((*EXAMPLE, graph.architecture.channels), 100.0)
     sizes = {0: "batch", 1: "row", 2: "column"}
-    file = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # of the tracing exporter's own age, and of a size check inside torch
+        file = Path(folder, "model.onnx")
         torch.onnx.export(
             graph.eval(),
             (example,),
@@ -36,4 +37,4 @@ def to_onnx(graph: ScoringGraph) -> bytes:
             output_names=list(Scores._fields),
             dynamic_axes=dict.fromkeys((INPUT, *Scores._fields), sizes),
         )
-    return file.getvalue()
+        return file.read_bytes()

@@ -91,7 +91,7 @@ def load_training_set(
         notes += _oddities(counts, file)
         missing = ~np.isfinite(counts).all(-1)
         counts[missing] = np.nan
-        role = _held_out(missing.shape, rng, shares)
+        role = _held_out((counts.shape[0], counts.shape[1]), rng, shares)
         role[missing] = Role.MISSING
         maps.append(TrainingMap(counts=counts, role=role))
     inputs = tuple(TrainingInput(name=file.name, sha256=sha256_of(file)) for file in files)

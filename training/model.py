@@ -45,7 +45,6 @@ class Normal(NamedTuple):
     """What the network takes for normal: `share` (batch, row, column, coarse) sums to 1 over energy."""
 
     share: Tensor
-    unshifted: Tensor
     mean: Tensor
     log_variance: Tensor
     drift: Tensor
@@ -119,5 +118,4 @@ class Cvae(nn.Module):
         drift = self.row_shift(coarse, valid, self.log_mean.exp())
         mu, log_variance = self.encode(coarse, valid, drift)
         z = mu if noise is None else mu + noise * (0.5 * log_variance).exp()
-        unshifted = self.decode(z)
-        return Normal(self.row_shift.move_share(unshifted, drift), unshifted, mu, log_variance, drift)
+        return Normal(self.row_shift.move_share(self.decode(z), drift), mu, log_variance, drift)

@@ -13,14 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.filters import FLOOR, FilterBank
+from training.filters import FilterBank
 from training.model import SPATIAL_REACH, Architecture, Cvae
-from training.shift import over_energy, over_row
+from training.shift import over_energy
 
 HALO_ROWS = SPATIAL_REACH + 1
 """Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
-DRIFT_CLIP = 3.0
-"""Standard deviations at which one pixel's say in its row's drift is cut off."""
 
 
 class Scores(NamedTuple):
@@ -45,10 +43,9 @@ class ScoringGraph(nn.Module):
     reference_total: Tensor
     interpolation: Tensor
 
-    def __init__(self, architecture: Architecture, *, drift_steps: int = 1) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.drift_steps = drift_steps
         self.cvae = Cvae(architecture)
         self.bank = FilterBank(architecture.coarse)
         size, b = architecture.channels, architecture.rebin
@@ -84,25 +81,8 @@ class ScoringGraph(nn.Module):
         """Raw evidence (..., filter) by family, share (..., coarse), total (..., 1) and latent mean of counts."""
         normal = self.cvae(coarse, valid)
         total = over_energy(coarse).clamp_min(0.0)
-        share, drift = normal.share, normal.drift
-        for _ in range(self.drift_steps):
-            drift = drift + self._drift_step(coarse, valid, share, total)
-            share = self.cvae.row_shift.move_share(normal.unshifted, drift)
-        expected = share * total
-        return self.bank(coarse - expected, expected), share, total, normal.mean
-
-    def _drift_step(self, coarse: Tensor, valid: Tensor, share: Tensor, total: Tensor) -> Tensor:
-        """One Gauss-Newton step (batch, row) towards the shift that leaves the row's residuals without a slope."""
-        expected = share * total
-        change = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1)) * 0.5
-        variance = expected + FLOOR
-        whitened = change / variance
-        pull = over_energy((coarse - expected) * whitened)
-        weight = over_energy(change * whitened)
-        root = weight.sqrt().clamp_min(1e-6)
-        agreed = (pull / root).clamp(-DRIFT_CLIP, DRIFT_CLIP) * root
-        both = over_row(torch.cat((agreed, weight), -1), valid)
-        return (both[..., 0] / (both[..., 1] + 1.0)).clamp(-0.5, 0.5)
+        expected = normal.share * total
+        return self.bank(coarse - expected, expected), normal.share, total, normal.mean
 
     def forward(self, counts: Tensor) -> Scores:
         """Score raw counts (batch, row, column, energy), float32, NaN where missing."""

@@ -35,7 +35,7 @@ from training.run import (
 )
 from training.scoring import ScoringGraph
 
-MOST_COUNTS_A_PIXEL = 1e8
+MOST_COUNTS_A_PIXEL = 3e7
 """Effective counts a pixel is given at most: data without any noise would otherwise have a gain of 0."""
 
 
@@ -122,7 +122,7 @@ def new_graph(channels: int, config: TrainConfig) -> ScoringGraph:
     architecture = Architecture(
         channels=channels, coarse_limit=config.coarse_limit, widths=(w, 2 * w, 3 * w), latent=config.latent
     )
-    return ScoringGraph(architecture, drift_steps=config.drift_steps)
+    return ScoringGraph(architecture)
 
 
 def load_graph(run: Path) -> tuple[ScoringGraph, RunRecord, Outcome]:
