@@ -77,5 +77,5 @@ $(DEMO_READY) $(ALL_READY): pyproject.toml constraints.txt
 .PHONY: .chromium-told
 .chromium-told:
 	@command -v chromium >/dev/null || test -n "$$EELSWATCH_NO_BROWSER" || \
-		echo "no chromium found: the tests of the page will fail. On Debian: apt-get install chromium;" \
+		echo "no chromium found: the tests of the page will fail. On Debian: apt-get install chromium libatomic1;" \
 		"elsewhere, or to do without them: EELSWATCH_NO_BROWSER=1 make test"
