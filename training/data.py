@@ -91,7 +91,7 @@ def load_training_set(
         notes += _oddities(counts, file)
         missing = ~np.isfinite(counts).all(-1)
         counts[missing] = np.nan
-        role = _held_out((counts.shape[0], counts.shape[1]), rng, shares)
+        role = hold_out((counts.shape[0], counts.shape[1]), rng, shares)
         role[missing] = Role.MISSING
         maps.append(TrainingMap(counts=counts, role=role))
     inputs = tuple(TrainingInput(name=file.name, sha256=sha256_of(file)) for file in files)
@@ -165,7 +165,7 @@ def _oddities(counts: NDArray[np.float32], file: Path) -> list[str]:
     return notes
 
 
-def _held_out(shape: tuple[int, int], rng: np.random.Generator, shares: tuple[float, float]) -> NDArray[np.int8]:
+def hold_out(shape: tuple[int, int], rng: np.random.Generator, shares: tuple[float, float]) -> NDArray[np.int8]:
     """Roles by square blocks, so that a held-out pixel has few training neighbours."""
     side = int(np.clip(round(np.sqrt(shape[0] * shape[1]) / BLOCKS_A_SIDE), 2, 16))
     blocks = -(-shape[0] // side), -(-shape[1] // side)

@@ -55,11 +55,10 @@ class FilterBank(nn.Module):
 
         `residual` and `expected` are effective counts, both 0 at missing pixels.
         """
-        variance = expected + FLOOR
         slope = expected @ self.slope
-        sigma = variance.sqrt()
+        sigma = (expected + FLOOR).sqrt()
         one = residual / sigma
-        sigma_3 = pooled(variance).sqrt()
+        sigma_3 = (pooled(expected) + FLOOR).sqrt()
         three = pooled(residual) / sigma_3
         return (
             one,

@@ -109,11 +109,7 @@ def _step(
 def _crops(maps: TrainingMaps, config: TrainConfig, dice: torch.Generator) -> tuple[Tensor, Tensor]:
     """A batch of crops (batch, row, column, coarse) and masks, mirrored at random; maps are drawn by their size."""
     areas = torch.tensor([m.numel() for m in maps.train], dtype=torch.float32)
-    rows = (
-        min(config.crop_rows, *(m.shape[0] for m in maps.train))
-        if len(areas) > 1
-        else min(config.crop_rows, maps.train[0].shape[0])
-    )
+    rows = min([config.crop_rows, *(m.shape[0] for m in maps.train)])
     columns = min([config.crop_columns, *(m.shape[1] for m in maps.train)])
     counts, masks = [], []
     for which in torch.multinomial(areas, config.batch, replacement=True, generator=dice).tolist():

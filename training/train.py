@@ -35,8 +35,9 @@ from training.run import (
 )
 from training.scoring import ScoringGraph
 
-MOST_COUNTS_A_PIXEL = 3e7
-"""Effective counts a pixel is given at most: data without any noise would otherwise have a gain of 0."""
+MOST_COUNTS_A_PIXEL = 5e6
+"""Effective counts a pixel is given at most: beyond it single precision shows in the score, and data without any noise
+would have a gain of 0."""
 
 
 def train_run(
@@ -74,6 +75,10 @@ def train_run(
     history = fit(graph, maps, config, checkpoint=run / CHECKPOINT, report=report)
     standardise(graph, data.maps)
     calibration = calibrate(graph, data.maps)
+    left_out = sum(int((m.role == Role.CALIBRATE).sum()) for m in data.maps) - calibration.pixels
+    if left_out:
+        said = f"{left_out} of the pixels held out for calibration stand far from all others and were left out"
+        record = msgspec.structs.replace(record, notes=[*record.notes, said])
     noise = estimate_noise(data.maps[0].counts)
     best = min(history, key=lambda item: item.validation)
     outcome = Outcome(
@@ -81,7 +86,7 @@ def train_run(
         seconds=round(time.monotonic() - started, 1),
         device=device.type,
         losses={name: round(value, 8) for name, value in msgspec.to_builtins(best).items()},
-        noise=Noise(gain=noise.gain, channel_correlation=noise.channel_correlation),
+        noise=Noise(gain=noise.gain, channel_correlation=float(np.clip(noise.channel_correlation, -1.0, 1.0))),
         calibration=calibration,
         versions={name: _version(name) for name in ("eelswatch", "torch", "numpy")},
     )

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from monitor.core.calibration import discovery_threshold
+from training.calibrate import SHAPE_LIMITS, fit_calibration, without_anomalies
+
+COUNTS = np.full(3000, 1e5)
+
+
+def clean_scores(n, seed):
+    """The largest of many standard normal deviates, as the score is."""
+    return np.abs(np.random.default_rng(seed).normal(size=(n, 400))).max(1)
+
+
+def test_p_values_of_unseen_clean_scores_are_uniform():
+    calibration = fit_calibration(clean_scores(3000, 0), COUNTS)
+    p = calibration.p_values(clean_scores(3000, 1))
+    assert kstest(p, "uniform").pvalue > 1e-3
+    assert (p < 1e-2).mean() == pytest.approx(1e-2, rel=0.6)
+
+
+def test_p_values_fall_without_a_break_where_the_tail_begins():
+    calibration = fit_calibration(clean_scores(3000, 0), COUNTS)
+    threshold = calibration.tail.threshold
+    below, above = calibration.p_values(np.array([threshold, threshold + 1e-6]))
+    assert above == pytest.approx(below, rel=1e-3)
+    assert (np.diff(calibration.p_values(np.linspace(0, 50, 5000))) <= 0).all()
+    assert len(calibration.knots_score) <= 256
+    assert SHAPE_LIMITS[0] <= calibration.tail.shape <= SHAPE_LIMITS[1]
+
+
+def test_anomalies_among_the_calibration_pixels_do_not_hide_anomalies():
+    rng = np.random.default_rng(2)
+    anomalous = rng.uniform(8, 20, 90)
+    calibration = fit_calibration(np.concatenate([clean_scores(2910, 3), anomalous]), COUNTS)
+    p = calibration.p_values(np.concatenate([clean_scores(2900, 4), rng.uniform(8, 20, 100)]))
+    flagged = p <= discovery_threshold(p, 0.05)
+    assert flagged[2900:].mean() > 0.9
+    assert flagged[:2900].mean() < 0.01
+
+
+def test_clean_scores_are_not_taken_for_anomalies():
+    scores = np.sort(clean_scores(3000, 5))
+    assert without_anomalies(scores).size >= 2999
+
+
+def test_a_handful_of_pixels_gives_a_calibration_too():
+    calibration = fit_calibration(clean_scores(20, 6), COUNTS[:20])
+    p = calibration.p_values(np.array([0.0, 3.0, 30.0, np.nan]))
+    assert p[0] == 1.0
+    assert 0 < p[2] < 1e-3
+    assert np.isnan(p[3])

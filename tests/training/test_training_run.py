@@ -1,0 +1,98 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+from small import small_film
+
+from monitor.core.errors import ConfigError, DataError
+from monitor.files.spectrum_image import write_spectrum_image
+from training.calibrate import score_map
+from training.command import train
+from training.run import finished_record, read_record
+from training.train import load_graph
+
+QUICK = ["steps=300", "batch=4", "crop_rows=8", "crop_columns=16"]
+
+
+def roc_area(score, truth):
+    ranks = rankdata(score)
+    positives = truth.sum()
+    return (ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * (~truth).sum())
+
+
+@pytest.fixture(scope="module")
+def clean_map(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "clean.npz"
+    write_spectrum_image(path, small_film(1, rows=48, columns=48).image)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(clean_map):
+    folder = clean_map.parent / "run"
+    train([str(clean_map), *QUICK], output=folder, quiet=True)
+    return folder
+
+
+def test_a_moved_edge_in_a_scan_never_seen_is_found(run):
+    graph, _, outcome = load_graph(run)
+    scan = small_film(7, anomalous=True, rows=48, columns=48)
+    scores = score_map(graph, scan.image.counts.astype(np.float32))
+    assert roc_area(scores.score.numpy().ravel(), scan.truth.ravel()) > 0.95
+    p = outcome.calibration.p_values(scores.score.numpy())
+    assert np.median(p[scan.truth]) < 0.02
+    assert np.median(p[~scan.truth]) > 0.2
+
+
+def test_p_values_of_a_clean_scan_never_seen_hold(run):
+    graph, _, outcome = load_graph(run)
+    scan = small_film(8, rows=48, columns=48)
+    p = outcome.calibration.p_values(score_map(graph, scan.image.counts.astype(np.float32)).score.numpy())
+    assert 0.04 < (p < 0.1).mean() < 0.2
+
+
+def test_the_record_tells_how_the_model_came_about(run, clean_map):
+    record, outcome = finished_record(run)
+    assert record.config["steps"] == 300
+    assert record.inputs[0].name == clean_map.name
+    assert outcome.losses["chi2_per_dof"] == pytest.approx(1.0, abs=0.1)
+    assert outcome.noise.gain == pytest.approx(1.0, abs=0.1)
+    assert outcome.calibration.pixels > 100
+    assert not (run / "checkpoint.pt").exists()
+
+
+def test_a_finished_run_is_said_to_be_finished(run, clean_map, capsys):
+    before = (run / "model.pt").read_bytes()
+    train([str(clean_map), *QUICK], output=run)
+    assert "finished already" in capsys.readouterr().out
+    assert (run / "model.pt").read_bytes() == before
+    train([str(clean_map), *QUICK], output=run, as_json=True)
+    assert json.loads(capsys.readouterr().out)["config"]["steps"] == 300
+
+
+def test_a_folder_of_other_settings_or_other_data_is_refused(run, clean_map, tmp_path):
+    with pytest.raises(ConfigError, match=r"steps=300, now steps=170.*--restart"):
+        train([str(clean_map), "steps=170", *QUICK[1:]], output=run, quiet=True)
+    other = tmp_path / "other.npz"
+    write_spectrum_image(other, small_film(9).image)
+    with pytest.raises(ConfigError, match=r"other data \(clean\.npz\)"):
+        train([str(other), *QUICK], output=run, quiet=True)
+
+
+def test_a_run_can_begin_again(clean_map, tmp_path):
+    short = ["steps=2", "validate_every=1", "batch=1"]
+    train([str(clean_map), *short], output=tmp_path / "run", quiet=True)
+    train([str(clean_map), *short, "seed=4"], output=tmp_path / "run", restart=True, quiet=True)
+    record = read_record(tmp_path / "run")
+    assert record is not None
+    assert record.config["seed"] == 4
+
+
+def test_no_file_is_refused_and_an_unfinished_run_is_not_loaded(tmp_path):
+    with pytest.raises(ConfigError, match="no spectrum image"):
+        train(["steps=3"], output=tmp_path / "run")
+    with pytest.raises(DataError, match="does not exist"):
+        train([str(tmp_path / "nothing.npz")], output=tmp_path / "run")
+    with pytest.raises(DataError, match="not a training run"):
+        load_graph(tmp_path)
