@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from monitor.core.errors import EelswatchError
+from monitor.core.errors import EelswatchError, UsageError
 
 GROUP = "eelswatch.commands"
 EXTRAS = {"torch": "training", "onnx": "training", "onnxscript": "training", "onnxruntime": "cpu"}
@@ -32,6 +32,8 @@ def run(arguments: Sequence[str]) -> int:
         outcome = _application(arguments)(args=list(arguments), prog_name="eelswatch", standalone_mode=False)
     except typer.TyperException as fault:
         return _fail(fault.format_message(), fault.exit_code)
+    except UsageError as fault:
+        return _fail(str(fault), 2)
     except EelswatchError as fault:
         return _fail(str(fault), 1)
     except ModuleNotFoundError as fault:

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field
 
-from monitor.core.errors import ConfigError
+from monitor.core.errors import ConfigError, UsageError
 
+WEEK_S = 7 * 24 * 3600.0
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
-class ServeConfig(pydantic.BaseModel, frozen=True, extra="forbid"):
+class ServeConfig(pydantic.BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """Settings of `eelswatch serve`; a TOML file may hold any of them under the same names."""
 
     model: Path
@@ -25,19 +26,19 @@ class ServeConfig(pydantic.BaseModel, frozen=True, extra="forbid"):
     rescan: str = "tcp://127.0.0.1:5556"
     device: Literal["auto", "cuda", "cpu"] = "auto"
     fdr: float = Field(0.01, gt=0, lt=1)
-    stall_s: float = Field(30.0, gt=0)
-    max_scan_gib: float = Field(32.0, gt=0)
-    dwell_factor: float = Field(4.0, gt=0)
-    rescan_expiry_s: float = Field(1800.0, gt=0)
+    stall_s: float = Field(30.0, gt=0, le=WEEK_S)
+    max_scan_gib: float = Field(32.0, gt=0, le=1e6)
+    dwell_factor: float = Field(4.0, gt=0, le=1000)
+    rescan_expiry_s: float = Field(1800.0, gt=0, le=WEEK_S)
     auto_approve: bool = False
     token: pydantic.SecretStr | None = None
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port of the HTTP server; raises ConfigError for another form."""
+        """Host and port of the HTTP server; raises UsageError for another form."""
         host, _, port = self.http.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:
-            raise ConfigError(f"http address {self.http!r}; wanted HOST:PORT, for example 127.0.0.1:8765")
+            raise UsageError(f"http address {self.http!r}; wanted HOST:PORT, for example 127.0.0.1:8765")
         return host.strip("[]"), int(port)
 
     def check_security(self) -> None:
@@ -52,7 +53,7 @@ class ServeConfig(pydantic.BaseModel, frozen=True, extra="forbid"):
 def load_config(file: Path | None, settings: dict[str, Any]) -> ServeConfig:
     """Settings from a TOML file, overridden by those of `settings` that are not None.
 
-    Raises ConfigError, one line, for an unreadable file, an unknown key or a value out of range.
+    Raises ConfigError for an unreadable file, UsageError for an unknown key or a value out of range.
     """
     values: dict[str, Any] = {}
     if file is not None:
@@ -66,4 +67,4 @@ def load_config(file: Path | None, settings: dict[str, Any]) -> ServeConfig:
     except pydantic.ValidationError as fault:
         first = fault.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"setting {name!r}: {first['msg']}; see 'eelswatch serve --help'") from fault
+        raise UsageError(f"setting {name!r}: {first['msg']}; see 'eelswatch serve --help'") from fault

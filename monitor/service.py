@@ -27,7 +27,7 @@ from monitor.core.views import LiveView
 from monitor.core.wire import Limits
 from monitor.io import resend
 from monitor.io.archive import Archive
-from monitor.io.guard import Guard
+from monitor.io.guard import Rules
 from monitor.io.http import create_app
 from monitor.io.live import Live
 from monitor.io.rescan_link import RescanLink
@@ -114,8 +114,8 @@ class Monitor:
 
     async def _serve(self, context: zmq.asyncio.Context, listener: socket.socket, ready: Callable[[str], None]) -> None:
         token = self._config.token.get_secret_value() if self._config.token is not None else None
-        guard = Guard(token, loopback_only=self._config.address[0] in LOOPBACK_HOSTS)
-        server = WebServer(create_app(self._live, guard=guard, pages=[page(self._live) for page in self._pages]))
+        rules = Rules(token=token, loopback_only=self._config.address[0] in LOOPBACK_HOSTS)
+        server = WebServer(create_app(self._live, rules=rules, pages=[page(self._live) for page in self._pages]))
         with ThreadPoolExecutor(1, "scorer") as scoring:
             web = asyncio.create_task(server.serve(sockets=[listener]))
             lanes = [
@@ -143,9 +143,9 @@ class Monitor:
                 self._take(await self._source.receive(), context)
             await asyncio.sleep(0)
 
-    def _take(self, frames: list[bytes], context: zmq.asyncio.Context) -> None:
+    def _take(self, frames: list[bytes], context: zmq.asyncio.Context, resent: str | None = None) -> None:
         before = sum(scan.assembly.received_pixels for scan in self._session.active)
-        for event in self._session.receive(frames, now_ns=time.monotonic_ns()):
+        for event in self._session.receive(frames, now_ns=time.monotonic_ns(), resent=resent):
             self._on(event, context)
         after = sum(scan.assembly.received_pixels for scan in self._session.active)
         self._live.heard(max(after - before, 0))
@@ -192,7 +192,7 @@ class Monitor:
         _log.info("resend asked", scan=wanted.scan, ranges=wanted.ranges[:8], endpoint=wanted.endpoint)
         try:
             async for frames in resend.fetch(context, wanted.endpoint, wanted.scan, wanted.ranges):
-                self._take(frames, context)
+                self._take(frames, context, resent=wanted.scan)
         except zmq.ZMQError as fault:
             _log.warning("resend failed", endpoint=wanted.endpoint, fault=str(fault))
         self._session.resend_answered(wanted.scan, now_ns=time.monotonic_ns())

@@ -63,6 +63,9 @@ def hostile_corpus():
         Hostile("bytes that are no JSON", "json", [b"\x00\xff\x13", b""]),
         Hostile("JSON that is no object", "keys", [b"[1, 2]", good.tobytes()]),
         Hostile("JSON that is cut off", "json", [json.dumps(header).encode()[:-5], good.tobytes()]),
+        Hostile(
+            "a key that is not UTF-8", "json", [json.dumps(header)[:-1].encode() + b', "x": "\xff"}', good.tobytes()]
+        ),
         Hostile("NaN in the header", "json", [json.dumps(header | {"t_ns": float("nan")}).encode(), good.tobytes()]),
         Hostile("a header of 65 KiB", "header_size", [json.dumps(header | {"x": "y" * 66_000}).encode(), b""]),
         Hostile("nesting without end", "json", [b'{"x":' + b"[" * 30_000, b""]),
@@ -90,6 +93,16 @@ def hostile_corpus():
         Hostile("a scan_start with a payload", "frames", [*start(), b"x"]),
         Hostile("a different scan_start of this scan", "conflict", start(shape=(7, 5))),
         Hostile("a scan_start with seq 1", "keys", start(scan="t", seq=1)),
+        Hostile(
+            "a scan_start without a seq",
+            "keys",
+            [json.dumps({k: v for k, v in json.loads(start(scan="t")[0]).items() if k != "seq"}).encode()],
+        ),
+        Hostile(
+            "an energy axis without end",
+            "keys",
+            start(scan="t", energy=ENERGY | {"offset_ev": 1e308, "step_ev": 1e308}),
+        ),
         Hostile("an empty scan id", "keys", start(scan="")),
         Hostile("a scan id of 129 characters", "keys", start(scan="x" * 129)),
         Hostile("a scan id that cannot be printed", "keys", start(scan="a\nb")),

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from monitor.commands.bench_stream import measure_stream
 from monitor.commands.first_model import TRAINING_SEED, call, first_model
-from monitor.core.errors import ConfigError
+from monitor.core.errors import UsageError
 from monitor.core.resampling import resampler
 from monitor.files.spectrum_image import write_spectrum_image
 from monitor.io.scorer import Scorer, load_scorer, strips_of
@@ -47,7 +47,7 @@ def bench(
             scorer = load_scorer(chosen, device)
             rows = _score(scorer) if what == "score" else measure_stream(chosen, scorer.card.energy, seconds, folder)
         else:
-            raise ConfigError(f"there is no benchmark {what!r}; wanted stream, score or train")
+            raise UsageError(f"there is no benchmark {what!r}; wanted stream, score or train")
     if as_json:
         typer.echo(
             msgspec.json.encode({"bench": what, "cores": os.cpu_count(), "machine": platform.machine(), "rows": rows})

@@ -12,7 +12,8 @@ import numpy as np
 import typer
 from rich.progress import Progress
 
-from monitor.core.errors import ConfigError, DataError
+from monitor.core.errors import DataError, UsageError
+from monitor.core.messages import MAX_SCAN_ID
 from monitor.core.scan import ScanRecord
 from monitor.files.spectrum_image import SpectrumImage, read_spectrum_image
 from monitor.sim.faults import parse_faults
@@ -42,11 +43,13 @@ def replay(
 ) -> None:
     """Stream a map in the wire format of a live acquisition."""
     if mode not in ("pub", "push"):
-        raise ConfigError(f"mode {mode!r}; wanted pub or push")
+        raise UsageError(f"mode {mode!r}; wanted pub or push")
     if order not in ("rows", "serpentine", "shuffled"):
-        raise ConfigError(f"order {order!r}; wanted rows, serpentine or shuffled")
+        raise UsageError(f"order {order!r}; wanted rows, serpentine or shuffled")
     if rate is not None and not rate > 0:
-        raise ConfigError(f"rate {rate:g} spectra/s; wanted above 0")
+        raise UsageError(f"rate {rate:g} spectra/s; wanted above 0")
+    if scan is not None and not (1 <= len(scan) <= MAX_SCAN_ID and scan.isprintable()):
+        raise UsageError(f"scan id {scan[:40]!r} of {len(scan)} characters; wanted 1 to {MAX_SCAN_ID} printable ones")
     faults = parse_faults(fault or [])
     image = _read(file)
     name = (

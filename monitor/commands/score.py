@@ -11,7 +11,7 @@ import typer
 from rich.progress import Progress
 
 from monitor.core.axes import ScanGrid
-from monitor.core.errors import ConfigError, DataError
+from monitor.core.errors import DataError, UsageError
 from monitor.core.maps import LiveMaps
 from monitor.core.resampling import resampler
 from monitor.files.score_maps import ScoreMaps, write_score_maps
@@ -31,9 +31,9 @@ def score(
 ) -> None:
     """Score a stored map and write its maps: score, p-value, flag, energy and kind of the evidence."""
     if not 0 < fdr < 1:
-        raise ConfigError(f"fdr {fdr:g}; wanted above 0 and below 1, for example 0.01")
+        raise UsageError(f"fdr {fdr:g}; wanted above 0 and below 1, for example 0.01")
     if output.suffix.lower() not in (".npz", ".hspy"):
-        raise DataError(f"{output.name} is no format for score maps; wanted .npz or .hspy")
+        raise UsageError(f"{output.name} is no format for score maps; wanted .npz or .hspy")
     scorer = load_scorer(model, device)
     image = read_spectrum_image(file)
     maps = score_map(scorer, image, name=file.name, quiet=quiet or as_json)

@@ -9,15 +9,16 @@ import signal
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 
 from monitor.config import ServeConfig, load_config
 from monitor.core.errors import ConfigError
-from monitor.io.scorer import load_scorer
-from monitor.service import Monitor
+
+if TYPE_CHECKING:
+    from monitor.service import Monitor
 
 PAGES = "eelswatch.pages"
 TOKEN = "EELSWATCH_TOKEN"  # noqa: S105  # the name of a variable
@@ -45,6 +46,9 @@ def serve(
 
     Prints one line with the page's URL when it is ready; SIGINT and SIGTERM end it with exit 0.
     """
+    # until the service's own handlers stand, there is nothing to finish
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
     settings = {
         "model": model,
         "source": source,
@@ -66,6 +70,9 @@ def serve(
 def run(configuration: ServeConfig) -> None:
     """Serve until a signal comes. Raises EelswatchError where it cannot start or a lane fails."""
     configuration.check_security()
+    from monitor.io.scorer import load_scorer
+    from monitor.service import Monitor
+
     scorer = load_scorer(configuration.model, configuration.device)
     structlog.get_logger(__name__).info("model loaded", model=scorer.name, provider=scorer.provider)
     pages = [entry.load() for entry in entry_points(group=PAGES)]

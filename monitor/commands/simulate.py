@@ -1,6 +1,6 @@
 """`eelswatch simulate`: a specimen with or without anomalies, to a file.
 
-Raises ConfigError for a scene that cannot be built, DataError where a file cannot be written.
+Raises UsageError for a scene that cannot be built, DataError where a file cannot be written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import typer
 
-from monitor.core.errors import ConfigError
+from monitor.core.errors import UsageError
 from monitor.files.atomic import replacing
 from monitor.files.spectrum_image import write_spectrum_image
 from monitor.sim.acquisition import Acquisition, acquire
@@ -38,9 +38,9 @@ def simulate(
 ) -> None:
     """Simulate a spectrum image of a BiFeO3-like film on SrTiO3."""
     if truth is not None and truth.suffix.lower() != ".npy":
-        raise ConfigError(f"the mask would go to {truth.name}; wanted a .npy")
+        raise UsageError(f"the mask would go to {truth.name}; wanted a .npy")
     if camera is not None and camera not in CAMERAS:
-        raise ConfigError(f"there is no camera '{camera}'; choose one of {', '.join(CAMERAS)}")
+        raise UsageError(f"there is no camera '{camera}'; choose one of {', '.join(CAMERAS)}")
     base = scene_named(scene)
     chosen = replace(
         base,

@@ -16,6 +16,8 @@ from monitor.core import wire
 from monitor.core.messages import BlockArrived, ScanStarted
 from monitor.core.seqs import SeqLedger
 
+LARGEST_TOTAL = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanArrays:
@@ -89,5 +91,5 @@ class Assembly:
 
 
 def _totals(counts: NDArray[Any], pixel_seq: NDArray[np.int64]) -> NDArray[np.float32]:
-    totals = counts.sum(axis=-1, dtype=np.float64)
+    totals = np.clip(counts.sum(axis=-1, dtype=np.float64), -LARGEST_TOTAL, LARGEST_TOTAL)
     return np.where(pixel_seq > 0, totals, np.nan).astype(np.float32)

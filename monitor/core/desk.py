@@ -114,7 +114,10 @@ class RescanDesk:
 
     def report(self, status: Status, *, now_ns: int) -> None:
         """The instrument's word; the same word twice changes nothing. Raises RescanError where it makes no sense."""
-        if self._book.get(status.id).state == status.state:
+        known = self._book.get(status.id)
+        if known.state == status.state:
+            if status.scan is not None and known.child_scan is None:
+                self._moved(self._book.tie(status.id, status.scan))
             return
         step = Step(state=status.state, t_ns=now_ns, who="instrument", message=status.message or "")
         self._moved(self._book.move(status.id, step, child_scan=status.scan))

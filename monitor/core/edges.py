@@ -6,8 +6,12 @@ Electron Microscope (3rd ed., 2011), appendix D; white lines peak 1 to 3 eV abov
 
 from __future__ import annotations
 
-BELOW_ONSET_EV = 8.0
+BELOW_ONSET_EV = 7.0
 ABOVE_ONSET_EV = 15.0
+
+HANDICAP_EV = {"K": 0.0, "L3": 0.0, "L2,3": 0.0, "L2": 3.0}
+MINOR_EV = 5.0
+"""How much nearer an edge must be to name a place that a K or L3 edge would name as well."""
 
 _TABLE = """
 Fe M2,3 54; Co M2,3 60; Ni M2,3 68; Al L2,3 73; Cu M2,3 74; Si L2,3 99; P L2,3 132; Sr M4,5 133; Y M4,5 157; S L2,3 165;
@@ -29,9 +33,9 @@ ONSETS_EV: dict[str, float] = {
 
 
 def nearest_edge(energy_ev: float) -> str | None:
-    """The edge whose onset is nearest to `energy_ev`, where one is near enough to explain a change there."""
+    """The edge nearest to `energy_ev`, major ones preferred, where one is near enough to explain a change there."""
     near = {
-        name: abs(energy_ev - onset_ev)
+        name: abs(energy_ev - onset_ev) + HANDICAP_EV.get(name.split()[1], MINOR_EV)
         for name, onset_ev in ONSETS_EV.items()
         if -BELOW_ONSET_EV <= energy_ev - onset_ev <= ABOVE_ONSET_EV
     }

@@ -27,6 +27,10 @@ class ConfigError(EelswatchError):
     """A setting, an argument or an address that cannot be used."""
 
 
+class UsageError(ConfigError):
+    """An argument or a setting that was given wrongly: misuse, exit code 2."""
+
+
 class DataError(EelswatchError):
     """A file that does not hold what was asked of it."""
 

@@ -18,7 +18,8 @@ SCHEMA = "eelswatch.stream/1"
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
-ScanId = Annotated[str, Meta(min_length=1, max_length=128)]
+MAX_SCAN_ID = 128
+ScanId = Annotated[str, Meta(min_length=1, max_length=MAX_SCAN_ID)]
 Dtype = Literal["<u1", "<u2", "<u4", "<i2", "<i4", "<f4"]
 
 
@@ -40,7 +41,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
 class ScanStarted(Message, frozen=True, kw_only=True, tag="scan_start"):
     """A scan begins: its layout and what is known of the instrument."""
 
-    seq: Literal[0] = 0
+    seq: Literal[0]
     t_ns: int
     shape: tuple[Positive, Positive]
     energy: EnergyAxis

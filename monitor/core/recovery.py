@@ -14,6 +14,7 @@ TAIL_PATIENCE_NS = 2 * SECOND_NS
 ANSWER_TIMEOUT_NS = 5 * SECOND_NS
 RETRY_NS = SECOND_NS
 GRACE_NS = SECOND_NS
+CUT_SHORT_NS = 3 * SECOND_NS
 MAX_RANGES = 1000
 
 Ranges = list[tuple[int, int | None]]
@@ -29,13 +30,18 @@ class Recovery:
         self._gap_since_ns: int | None = None
         self._asked_ns: int | None = None
         self._answered_ns: int | None = None
+        self._asked_for_all = False
+        self._source_has_no_more = False
 
     def progressed(self, now_ns: int) -> None:
         """A message of the scan arrived that was not there before."""
         self._progress_ns = now_ns
+        self._source_has_no_more = False
 
     def answered(self, now_ns: int) -> None:
         """The source has said all it has; ask again later for what is still missing."""
+        if self._asked_ns is not None and self._asked_for_all:
+            self._source_has_no_more = self._progress_ns < self._asked_ns
         self._asked_ns, self._answered_ns = None, now_ns
 
     def due(self, ledger: SeqLedger, *, end_known: bool, over: bool, now_ns: int) -> Ranges | None:
@@ -51,25 +57,28 @@ class Recovery:
         if self.endpoint is None or self._waiting(now_ns):
             return None
         ranges: Ranges = []
-        if self._gap_since_ns is not None and now_ns - self._gap_since_ns >= GAP_PATIENCE_NS:
+        if self._gap_since_ns is not None and (over or now_ns - self._gap_since_ns >= GAP_PATIENCE_NS):
             ranges += gaps[:MAX_RANGES]
         if not end_known and (over or now_ns - self._progress_ns >= TAIL_PATIENCE_NS):
             ranges.append((ledger.highest + 1, None))
         if not ranges:
             return None
         self._asked_ns = now_ns
+        self._asked_for_all = over and len(gaps) <= MAX_RANGES
         return ranges
 
     def hopeless(self, *, end_known: bool, ended_ns: int, now_ns: int) -> bool:
         """True when a scan that ended at `ended_ns` should not wait any longer for what is missing.
 
-        One that another scan cut short (no scan_end) waits for one answer of its source and no more.
+        One that another scan cut short (no scan_end) waits until its source has no more, and a moment for what may
+        still come.
         """
         if self.endpoint is None:
             return not end_known or now_ns - ended_ns >= GRACE_NS
-        if not end_known and self._answered_ns is not None and self._answered_ns > ended_ns:
+        waited_ns = now_ns - max(ended_ns, self._progress_ns)
+        if not end_known and self._source_has_no_more and waited_ns >= CUT_SHORT_NS:
             return True
-        return now_ns - max(ended_ns, self._progress_ns) >= self._give_up_ns
+        return waited_ns >= self._give_up_ns
 
     def _waiting(self, now_ns: int) -> bool:
         if self._asked_ns is not None:

@@ -20,6 +20,12 @@ class LinkMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     schema: Literal["eelswatch.rescan/1"] = SCHEMA
 
 
+class _Schema(msgspec.Struct):
+    """The schema is not to be left out, whatever default a message of ours is made with."""
+
+    schema: Literal["eelswatch.rescan/1"]
+
+
 class Hello(LinkMessage, frozen=True, kw_only=True, tag="hello"):
     """An instrument is there and takes requests from now on."""
 
@@ -78,6 +84,8 @@ def decode_from_instrument(frame: bytes) -> Hello | Ping | Status:
     if len(frame) > MAX_HEADER_BYTES:
         raise WireError("header_size", f"message of {len(frame)} bytes, at most {MAX_HEADER_BYTES} are read")
     try:
+        str(frame, "utf-8")
+        msgspec.json.decode(frame, type=_Schema)
         return msgspec.json.decode(frame, type=Hello | Ping | Status)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
         raise WireError("link", f"message on the rescan link refused: {fault}") from None

@@ -105,6 +105,7 @@ class Scan:
     def resume(self, *, version: int, now_ns: int) -> None:
         """Score again what an earlier run of the monitor has recorded of this open scan."""
         rows = np.flatnonzero(self.assembly.received_per_row)
+        self.record.blocks = max(self.record.blocks, np.unique(self.assembly.arrays.pixel_seq).size - 1)
         if rows.size:
             self._touch(int(rows[0]), int(rows[-1]) + 1, version=version, now_ns=now_ns)
 

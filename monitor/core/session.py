@@ -20,6 +20,7 @@ from monitor.core.version import Version
 
 MAX_SEQ_JUMP = 2**24
 UNKNOWN_PATIENCE_NS = 5 * SECOND_NS
+UNKNOWN_SHOWN_NS = 60 * SECOND_NS
 UNKNOWN_KEPT = 100
 
 
@@ -98,10 +99,17 @@ class Session:
         scan.resume(version=self._version.bump(), now_ns=now_ns)
         self._activate(scan, now_ns)
 
-    def receive(self, frames: Sequence[wire.Frame], *, now_ns: int) -> Iterator[Event]:
-        """Take one multipart message; a fault is counted where it belongs and goes no further."""
+    def receive(self, frames: Sequence[wire.Frame], *, now_ns: int, resent: str | None = None) -> Iterator[Event]:
+        """Take one multipart message; a fault is counted where it belongs and goes no further.
+
+        `resent` names the scan that a resend was asked for: its answer may speak of no other.
+        """
         try:
-            yield from self._feed(wire.decode(frames, self._limits), now_ns)
+            message = wire.decode(frames, self._limits)
+            scan = message.header.scan if isinstance(message, BlockArrived) else message.scan
+            if resent is not None and scan != resent:
+                raise WireError("resend", f"a resend of {resent!r} brought a message of {scan!r}", scan=resent)
+            yield from self._feed(message, now_ns)
         except WireError as fault:
             self._count(fault)
             self._version.bump()
@@ -124,6 +132,7 @@ class Session:
             if ranges and active.recovery.endpoint:
                 yield ResendWanted(scan=active.scan.id, endpoint=active.recovery.endpoint, ranges=ranges)
             yield from self._close_if_done(active, now_ns)
+        self._unknown = {s: since for s, since in self._unknown.items() if now_ns - since < UNKNOWN_SHOWN_NS}
         while self._unsaved:
             self._shelf.save(self._unsaved.popitem()[1])
 
@@ -144,12 +153,12 @@ class Session:
             if started.scan in self._active:
                 self._active[started.scan].heard_ns = now_ns
             return
+        scan = self._shelf.create(started)  # may refuse; only then does the open scan end
         for other in list(self._active.values()):
             if other.ended_ns is None:
                 self._end(other, now_ns)
                 yield from self._close_if_done(other, now_ns)
         self._unknown.pop(started.scan, None)
-        scan = self._shelf.create(started)
         self._activate(scan, now_ns)
         self._version.bump()
         yield ScanOpened(scan=scan)
@@ -157,8 +166,14 @@ class Session:
     def _block(self, block: BlockArrived, now_ns: int) -> Iterator[Event]:
         scan, seq = block.header.scan, block.header.seq
         active = self._active.get(scan)
+        if active is not None and active.ended_ns is not None and seq in active.scan.assembly.ledger:
+            active.scan.record.duplicate += 1
+            self._version.bump()
+            return
         if active is None or not self._welcome(active, seq):
-            self._stray(scan, now_ns)
+            self._stray(scan)
+            if len(self._unknown) < UNKNOWN_KEPT and self.find(scan) is None:
+                self._unknown.setdefault(scan, now_ns)
             return
         ledger = active.scan.assembly.ledger
         self._check_seq(scan, seq, ledger.highest)
@@ -172,7 +187,7 @@ class Session:
         scan = self.find(ended.scan)
         active = self._active.get(ended.scan)
         if scan is None:
-            self._stray(ended.scan, now_ns)
+            self._stray(ended.scan)
             return
         if active is None or scan.ended is not None:
             if scan.ended is not None and (ended.seq, ended.reason) != (scan.ended.seq, scan.ended.reason):
@@ -229,12 +244,10 @@ class Session:
         self._shelf.save(scan)
         yield ScanClosed(scan=scan)
 
-    def _stray(self, scan_id: str, now_ns: int) -> None:
+    def _stray(self, scan_id: str) -> None:
         scan = self.find(scan_id)
         if scan is None:
             self.stray += 1
-            if len(self._unknown) < UNKNOWN_KEPT:
-                self._unknown.setdefault(scan_id, now_ns)
         else:
             scan.record.stray += 1
             self._unsaved[scan_id] = scan

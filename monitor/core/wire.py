@@ -143,6 +143,7 @@ def _decode_header(frames: Sequence[Frame], allowed: Sequence[str]) -> Message:
         raise WireError("header_size", f"header of {len(raw)} bytes, at most {MAX_HEADER_BYTES} are read")
     scan: str | None = None
     try:
+        str(raw, "utf-8")  # the decoder does not look into strings that it skips
         envelope = msgspec.json.decode(raw, type=_Envelope)
         scan = envelope.scan if isinstance(envelope.scan, str) else None
         if envelope.schema != SCHEMA:
@@ -161,7 +162,7 @@ def _decode_header(frames: Sequence[Frame], allowed: Sequence[str]) -> Message:
 
 def _check_start(start: ScanStarted, limits: Limits) -> None:
     (rows, columns), energy = start.shape, start.energy
-    if energy.size < 1 or energy.step_ev == 0:
+    if energy.size < 1 or energy.step_ev == 0 or not math.isfinite(energy.hi_ev - energy.lo_ev):
         raise WireError("keys", f"energy has size {energy.size} and step {energy.step_ev} eV", scan=start.scan)
     if start.parent is not None:
         row0, col0, row1, col1 = start.parent.region

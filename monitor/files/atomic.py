@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from monitor.core.errors import DataError
@@ -23,4 +23,5 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as fault:
         raise DataError(f"{path} cannot be written ({fault.strerror or fault}); choose another place") from fault
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -42,6 +42,7 @@ class Archive:
 
     def __init__(self, folder: Path, *, card: Card, fdr: float) -> None:
         self.fdr = fdr
+        self.fault: str | None = None
         self.views: dict[str, ScanView] = {}
         self._folder = folder
         self._card = card
@@ -84,17 +85,23 @@ class Archive:
                 scan=started.scan,
             )
         record = ScanRecord(started=started, fdr=self.fdr)
-        cursor = self._sql(
-            "INSERT INTO scans (scan, state, record) VALUES (?, ?, ?)", started.scan, "open", _json(record)
-        )
-        folder = self._folder / "scans" / f"{cursor.lastrowid:06d}"
-        folder.mkdir()
-        arrays = ScanArrays(
-            counts=open_memmap(folder / "counts.npy", mode="w+", dtype=np.dtype(started.dtype), shape=shape),
-            pixel_seq=open_memmap(folder / "pixel_seq.npy", mode="w+", dtype=np.int64, shape=started.grid.shape),
-        )
-        scan = Scan(record=record, arrays=arrays, card=self._card)
-        self.save(scan)
+        try:
+            with self._connection() as db:  # the catalogue names the scan only once its files stand
+                row = "INSERT OR REPLACE INTO scans (scan, state, record) VALUES (?, ?, ?)"
+                number = db.execute(row, (started.scan, "open", _json(record))).lastrowid
+                folder = self._folder / "scans" / f"{number:06d}"
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                arrays = ScanArrays(
+                    counts=open_memmap(folder / "counts.npy", mode="w+", dtype=np.dtype(started.dtype), shape=shape),
+                    pixel_seq=open_memmap(folder / "pixel_seq.npy", mode="w+", dtype=np.int64, shape=started.shape),
+                )
+            scan = Scan(record=record, arrays=arrays, card=self._card)
+            self._write(scan)
+        except (OSError, DataError, sqlite3.Error) as fault:
+            raise WireError(
+                "no_room", f"scan cannot be recorded in {self._folder} ({fault})", scan=started.scan
+            ) from fault
         return scan
 
     def find(self, scan: str) -> Scan | None:
@@ -102,6 +109,8 @@ class Archive:
         if scan in self._at_hand:
             self._at_hand.move_to_end(scan)
             return self._at_hand[scan]
+        if not scan.isprintable():  # no scan has such an id, and SQLite does not take half a surrogate pair
+            return None
         row = self._sql("SELECT number, record FROM scans WHERE scan = ?", scan).fetchone()
         if row is None:
             return None
@@ -114,7 +123,14 @@ class Archive:
         return found
 
     def save(self, scan: Scan) -> None:
-        """Write the record, and the maps when the scan has just ended."""
+        """Write the record, and the maps when the scan has just ended; trouble is kept in `fault`, not raised."""
+        try:
+            self._write(scan)
+            self.fault = None
+        except (OSError, DataError, sqlite3.Error) as fault:
+            self.fault = f"scan {scan.id} cannot be recorded in {self._folder} ({fault}); free some disk"
+
+    def _write(self, scan: Scan) -> None:
         folder = self._folder_of(scan.id)
         record = _json(scan.to_record())
         with replacing(folder / "scan.json") as temporary:
@@ -183,10 +199,13 @@ class Archive:
             self._at_hand.popitem(last=False)
 
     def _sql(self, statement: str, *values: object) -> sqlite3.Cursor:
+        with self._connection() as db:
+            return db.execute(statement, values)
+
+    def _connection(self) -> sqlite3.Connection:
         if self._db is None:
             raise ConfigError("the archive is not open")
-        with self._db:
-            return self._db.execute(statement, values)
+        return self._db
 
 
 def _json(value: object) -> bytes:

@@ -1,48 +1,71 @@
-"""Who may do what over HTTP: foreign origins nothing, readers everything that only reads, token holders the rest."""
+"""Who may do what: foreign origins nothing, anyone else what only reads, holders of the token the rest."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import msgspec
-from fastapi import Request, Response
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.config import LOOPBACK_HOSTS
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """`token` None: changes are allowed from this machine only. `loopback_only`: the server is bound to loopback."""
+
+    token: str | None
+    loopback_only: bool
+
+
 class Guard:
-    """Checks each request. `token` None: changes are allowed from this machine only."""
+    """ASGI middleware that answers 401 or 403 with one sentence where the rules say no."""
 
-    def __init__(self, token: str | None, *, loopback_only: bool) -> None:
-        self._token = token
-        self._loopback_only = loopback_only
+    def __init__(self, app: ASGIApp, *, rules: Rules) -> None:
+        self._app = app
+        self._rules = rules
 
-    async def check(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Pass the request on, or answer 401 or 403 with one sentence."""
-        refusal = self._refusal(request)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it; a websocket is refused before it is accepted."""
+        refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         if refusal is None:
-            return await call_next(request)
-        status, sentence = refusal
-        return Response(msgspec.json.encode({"detail": sentence}), status_code=status, media_type="application/json")
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal[1]})
+        else:
+            status, sentence = refusal
+            body = msgspec.json.encode({"detail": sentence})
+            await Response(body, status_code=status, media_type="application/json")(scope, receive, send)
 
-    def _refusal(self, request: Request) -> tuple[int, str] | None:
-        host = request.headers.get("host", "")
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
         # a page elsewhere whose name was made to resolve to this machine (DNS rebinding) has another Host
-        if self._loopback_only and urlsplit(f"//{host}").hostname not in LOOPBACK_HOSTS:
+        if self._rules.loopback_only and _parts(f"//{host}")[0] not in LOOPBACK_HOSTS:
             return 403, f"host {host!r} is not this machine; open the page by its loopback address"
-        origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _parts(origin)[1] != host:
             return 403, f"origin {origin!r} is foreign; only the monitor's own page may ask"
-        if request.method in SAFE_METHODS:
+        if scope["type"] == "websocket" or scope["method"] in SAFE_METHODS:
             return None
-        if self._token is not None:
-            given = request.headers.get("authorization", "")
-            if not secrets.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+        if self._rules.token is not None:
+            given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+            if not secrets.compare_digest(given, b"Bearer " + self._rules.token.encode()):
                 return 401, "this change needs the token: Authorization: Bearer TOKEN"
-        elif request.client is None or request.client.host not in LOOPBACK_HOSTS:
+        elif scope.get("client") is None or scope["client"][0] not in LOOPBACK_HOSTS:
             return 401, "without a token set, changes are allowed from the monitor's own machine only"
         return None
+
+
+def _parts(url: str) -> tuple[str | None, str]:
+    """Host name and network location; nothing where the text is no address."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname, parts.netloc
+    except ValueError:
+        return None, ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -19,9 +20,11 @@ from monitor.core.axes import Region
 from monitor.core.errors import RescanError
 from monitor.core.scan import Scan
 from monitor.core.views import PixelView
-from monitor.io.guard import Guard
+from monitor.io.guard import Guard, Rules
 from monitor.io.live import Live
 from monitor.io.metrics import metrics_text
+
+_PIXEL = re.compile("[0-9]{1,9}")
 
 
 class RescanProposal(BaseModel, extra="ignore", strict=True):
@@ -32,16 +35,17 @@ class RescanProposal(BaseModel, extra="ignore", strict=True):
     dwell_factor: float = Field(default=4.0, gt=0, le=1000)
 
 
-class FdrSetting(BaseModel, extra="ignore"):
+class FdrSetting(BaseModel, extra="ignore", strict=True):
     """Body of PUT /api/settings/fdr."""
 
     fdr: float = Field(gt=0, lt=1)
 
 
-def create_app(live: Live, *, guard: Guard, pages: Iterable[APIRouter]) -> FastAPI:
+def create_app(live: Live, *, rules: Rules, pages: Iterable[APIRouter]) -> FastAPI:
     """The web application: the API and the pages given."""
     app = FastAPI(title="eelswatch", docs_url=None, redoc_url=None, openapi_url=None)
-    app.middleware("http")(guard.check)
+    app.add_middleware(Guard, rules=rules)
+    app.add_exception_handler(Exception, _defect)
     app.add_exception_handler(RequestValidationError, _one_sentence)
     app.add_exception_handler(StarletteHTTPException, _detail)
     app.add_exception_handler(404, _detail)
@@ -77,7 +81,7 @@ def _reading(live: Live) -> APIRouter:
                 return Response(_npz(live, scan), media_type="application/octet-stream")
             case ["regions"]:
                 return _json({"regions": live.regions(scan_id)})
-            case ["pixels", row, column] if row.isdecimal() and column.isdecimal():
+            case ["pixels", row, column] if _PIXEL.fullmatch(row) and _PIXEL.fullmatch(column):
                 return _json(_pixel(live, scan, int(row), int(column)))
         raise HTTPException(
             404, f"there is no {'/'.join(rest)!r} of a scan; wanted maps.npz, regions or pixels/ROW/COLUMN"
@@ -164,6 +168,10 @@ async def _one_sentence(_request: Request, fault: Exception) -> Response:
     first = fault.errors()[0]
     name = ".".join(str(part) for part in first["loc"][1:])
     return _json({"detail": f"{name or 'body'}: {first['msg']}"}, status=422)
+
+
+async def _defect(_request: Request, fault: Exception) -> Response:
+    return _json({"detail": f"the monitor failed to answer ({type(fault).__name__}); see its log"}, status=500)
 
 
 async def _detail(_request: Request, fault: Exception) -> Response:

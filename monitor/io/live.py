@@ -42,7 +42,6 @@ class Live:
         self.session = session
         self.archive = archive
         self.desk = desk
-        self.fault: str | None = None
         self._link = link
         self._scorer = scorer
         self._source = source
@@ -73,7 +72,7 @@ class Live:
             self._arrivals.popleft()
         unknown = self.session.unknown_scans(time.monotonic_ns())
         return views.HealthView(
-            status=self.fault if self.fault is not None else "ok",
+            status=self.archive.fault if self.archive.fault is not None else "ok",
             notices=[f"blocks of scan {scan!r} arrive, but no scan_start of it has" for scan in unknown],
             version=version_of("eelswatch"),
             model=self._scorer.name,

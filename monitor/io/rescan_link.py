@@ -45,6 +45,8 @@ class RescanLink:
         """Bind; raises ConfigError where the address is taken or none."""
         self._socket = context.socket(zmq.ROUTER)
         self._socket.linger = 200
+        # an instrument that comes back under its own identity takes over from its dead connection
+        self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         try:
             self._socket.bind(self._endpoint)
         except zmq.ZMQError as fault:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.errors import ConfigError, ModelError
+from monitor.core.errors import ConfigError, ModelError, UsageError
 from monitor.core.maps import Scores
 from monitor.core.model_card import METADATA_KEY, Card, read_card
 from monitor.core.model_file import graph_sha256
@@ -67,7 +67,7 @@ def load_scorer(path: Path, device: str = "auto") -> Scorer:
     device asked for is not there.
     """
     if device not in DEVICES:
-        raise ConfigError(f"device {device!r}; wanted one of {', '.join(DEVICES)}")
+        raise UsageError(f"device {device!r}; wanted one of {', '.join(DEVICES)}")
     ort = _onnxruntime()
     if device == "cuda" and _PROVIDERS["cuda"] not in ort.get_available_providers():
         raise ConfigError(

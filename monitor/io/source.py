@@ -10,10 +10,12 @@ import zmq.asyncio
 from monitor.core.errors import ConfigError
 
 Mode = Literal["sub", "pull"]
+PULL_QUEUE = 64
+"""Messages."""
 
 
 class StreamSource:
-    """Connects to where a sender binds. Queues without limit: what the kernel has taken is not dropped here."""
+    """Connects to where a sender binds. What has arrived is never dropped here."""
 
     def __init__(self, endpoint: str, mode: Mode) -> None:
         self.endpoint = endpoint
@@ -23,7 +25,8 @@ class StreamSource:
     def open(self, context: zmq.asyncio.Context) -> None:
         """Connect; raises ConfigError for an address that is none."""
         socket = context.socket(zmq.SUB if self._mode == "sub" else zmq.PULL)
-        socket.set_hwm(0)
+        # a pushing source is held back when we cannot follow; a publisher would drop, so its messages queue up here
+        socket.set_hwm(0 if self._mode == "sub" else PULL_QUEUE)
         socket.linger = 0
         if self._mode == "sub":
             socket.subscribe(b"")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from monitor.core.errors import ConfigError
+from monitor.core.errors import UsageError
 from monitor.core.wire import Frame
 
 SHARES = ("drop", "duplicate", "reorder", "truncate", "abort")
@@ -53,7 +53,7 @@ class Faults:
 
 
 def parse_faults(texts: Sequence[str]) -> Faults:
-    """Faults from texts such as drop=0.05, abort=0.5 or lose-end; raises ConfigError for others."""
+    """Faults from texts such as drop=0.05, abort=0.5 or lose-end; raises UsageError for others."""
     faults = Faults()
     for text in texts:
         name, _, share = text.partition("=")
@@ -66,6 +66,6 @@ def parse_faults(texts: Sequence[str]) -> Faults:
             value = -1.0
         if name not in SHARES or not 0 <= value <= 1:
             wanted = ", ".join(f"{known}=SHARE" for known in SHARES)
-            raise ConfigError(f"fault {text!r}; wanted {wanted} with a share of 0 to 1, or lose-end")
+            raise UsageError(f"fault {text!r}; wanted {wanted} with a share of 0 to 1, or lose-end")
         setattr(faults, name, value)
     return faults

@@ -124,6 +124,7 @@ def _start(scan: ScanToSend, counts: NDArray[Any], resend: str | None) -> ScanSt
     dtype: Dtype = next(name for name in _WIRE_DTYPES if np.dtype(name) == counts.dtype)
     return ScanStarted(
         scan=scan.scan,
+        seq=0,
         t_ns=time.time_ns(),
         shape=(rows, columns),
         energy=scan.energy,

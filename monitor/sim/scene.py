@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from monitor.core.axes import EnergyAxis
-from monitor.core.errors import ConfigError
+from monitor.core.errors import UsageError
 from monitor.sim.anomalies import Anomalies
 from monitor.sim.camera import CAMERAS, Camera
 
@@ -54,7 +54,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         if min(self.rows, self.columns) < 1 or self.energy.size < 2:
-            raise ConfigError(
+            raise UsageError(
                 f"a scene of {self.rows} x {self.columns} pixels and {self.energy.size} channels is empty; "
                 "wanted at least one row, one column and two channels"
             )
@@ -64,7 +64,7 @@ class Scene:
             ("thickness variation", self.thickness_variation, 0.0, 1.0),
         ):
             if not lowest <= value <= highest:
-                raise ConfigError(f"{what} is {value:g}; wanted {lowest:g} to {highest:g}")
+                raise UsageError(f"{what} is {value:g}; wanted {lowest:g} to {highest:g}")
 
     def without_anomalies(self) -> Scene:
         """The same specimen, defect-free: with the same seed all else is equal."""
@@ -100,7 +100,7 @@ SCENES: Mapping[str, Scene] = MappingProxyType(
 
 
 def scene_named(name: str) -> Scene:
-    """The scene called `name`; raises ConfigError where there is none."""
+    """The scene called `name`; raises UsageError where there is none."""
     if name not in SCENES:
-        raise ConfigError(f"there is no scene '{name}'; choose one of {', '.join(SCENES)}")
+        raise UsageError(f"there is no scene '{name}'; choose one of {', '.join(SCENES)}")
     return SCENES[name]

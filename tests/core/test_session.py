@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.core.errors import WireError
 from monitor.core.session import ResendWanted, ScanClosed, ScanOpened, Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits
@@ -180,15 +181,48 @@ def test_another_scan_start_ends_the_open_scan_as_incomplete():
     assert bench.scan("t").view().state == "open"
 
 
-def test_a_scan_cut_short_is_asked_for_once_more_where_it_can_be():
+def test_a_scan_cut_short_is_asked_for_until_its_source_has_no_more():
     messages = rows_of(a_map())
-    bench = Bench().feed(start(resend="tcp://127.0.0.1:9"), *messages[1:4], start(scan="t")).wait(0.1)
-    assert [event.ranges for event in bench.of(ResendWanted)] == [[(4, None)]]
-    assert bench.scan("s").view().state == "open"
-    bench.feed(*messages[4:6]).session.resend_answered("s", now_ns=bench.now + 1)
-    bench.wait(0.1)
-    assert bench.scan("s").view().state == "incomplete"
-    assert bench.scan("s").view().pixels.received == 25
+    bench = Bench().feed(start(resend="tcp://127.0.0.1:9"), *messages[1:3], messages[4], start(scan="t")).wait(0.1)
+    assert [event.ranges for event in bench.of(ResendWanted)] == [[(3, 3), (5, None)]]
+    bench.feed(messages[5]).session.resend_answered("s", now_ns=bench.now)
+    bench.wait(1.1)
+    assert [event.ranges for event in bench.of(ResendWanted)][1:] == [[(3, 3), (6, None)]]
+    bench.session.resend_answered("s", now_ns=bench.now)
+    assert bench.wait(1).scan("s").view().state == "open"
+    assert bench.wait(2).scan("s").view().state == "incomplete"
+    assert bench.scan("s").view().pixels.received == 20
+
+
+def test_a_scan_cut_short_whose_rest_is_resent_is_complete():
+    messages = rows_of(a_map())
+    bench = Bench().feed(start(resend="tcp://127.0.0.1:9"), *messages[1:3], start(scan="t")).wait(0.1)
+    assert bench.feed(*messages[3:]).wait(0).scan("s").view().state == "complete"
+
+
+def test_a_scan_start_that_cannot_be_recorded_ends_nothing():
+    bench = Bench().feed(*rows_of(a_map())[:4])
+
+    def refuse(started):
+        raise WireError("no_room", "the disk is full", scan=started.scan)
+
+    bench.shelf.create = refuse
+    bench.feed(start(scan="t"), *rows_of(a_map())[4:]).wait(0)
+    assert bench.scan("s").view().state == "complete"
+    assert bench.session.wire_errors == {"no_room": 1}
+
+
+def test_a_repeat_while_an_ended_scan_waits_for_its_gap_is_a_duplicate():
+    messages = rows_of(a_map())
+    bench = Bench().feed(*messages[:3], *messages[4:], messages[1]).wait(0)
+    assert (bench.scan().view().blocks.duplicate, bench.scan().view().blocks.stray) == (1, 0)
+
+
+def test_an_answer_to_a_resend_speaks_of_its_own_scan_only():
+    bench = Bench().feed(start())
+    list(bench.session.receive(start(scan="t"), now_ns=0, resent="s"))
+    assert bench.scan("t") is None
+    assert bench.scan("s").wire_errors == {"resend": 1}
 
 
 def test_silence_ends_the_open_scan_as_incomplete_but_a_repeated_start_keeps_it():

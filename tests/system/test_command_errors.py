@@ -86,7 +86,16 @@ def test_a_map_whose_axis_does_not_cover_the_model(material, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["score"], ["score", "--nonsense"], ["nonsense"], ["--nonsense"], ["simulate", "-o", "x.npz", "--rows", "none"]],
+    [
+        ["score"],
+        ["score", "--nonsense"],
+        ["nonsense"],
+        ["--nonsense"],
+        ["serve"],
+        ["simulate", "-o", "x.npz", "--rows", "none"],
+        ["simulate", "-o", "x.npz", "--scene", "none"],
+        ["bench", "nothing"],
+    ],
     ids=" ".join,
 )
 def test_misuse_is_one_line_and_exit_2(arguments, tmp_path):
@@ -94,12 +103,18 @@ def test_misuse_is_one_line_and_exit_2(arguments, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--fdr", "1.5"], ["--mode", "push"], ["--source", "nonsense"], ["--http", "nowhere"]], ids=" ".join
+    "wrong",
+    [["--fdr", "1.5"], ["--mode", "push"], ["--stall", "inf"], ["--http", "nowhere"], ["--device", "tpu"]],
+    ids=" ".join,
 )
-def test_a_setting_that_cannot_be_used(wrong, material, tmp_path):
-    done = command(*serving(material.model, tmp_path, *wrong))
+def test_a_setting_out_of_its_range_is_misuse(wrong, material, tmp_path):
+    one_line(command(*serving(material.model, tmp_path, *wrong)), 2)
+
+
+def test_an_address_that_is_none_is_one_line_after_the_log(material, tmp_path):
+    done = command(*serving(material.model, tmp_path, "--source", "nonsense"))
     assert done.returncode == 1
-    assert len([line for line in done.stderr.splitlines() if line.startswith("eelswatch: ")]) == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("eelswatch: source 'nonsense' cannot be connected to")
     assert "Traceback" not in done.stderr
 
 

@@ -1,5 +1,7 @@
 """The HTTP interface: shapes, refusals, and who may change what."""
 
+import socket
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,10 @@ def test_maps_of_a_scan_under_way_are_those_so_far(serve, material, tmp_path):
         ("api/rescans", {"scan": "none", "region": [0, 0, 1, 1], "dwell_factor": 1}, "POST", 404),
         ("api/rescans", {"scan": "film", "region": [0, 0, 99, 1], "dwell_factor": 1}, "POST", 422),
         ("api/rescans", {"scan": "film", "region": [0, 0], "dwell_factor": 1}, "POST", 422),
+        ("api/scans/film/pixels/" + "9" * 5000 + "/0", None, "GET", 404),
+        ("api/rescans", {"scan": "\ud800", "region": [0, 0, 1, 1], "dwell_factor": 1}, "POST", 404),
         ("api/settings/fdr", {"fdr": 1.5}, "PUT", 422),
+        ("api/settings/fdr", {"fdr": "0.05"}, "PUT", 422),
         ("api/settings/fdr", {"fdr": "x"}, "PUT", 422),
     ],
 )
@@ -72,7 +77,22 @@ def test_foreign_origins_and_foreign_hosts_are_refused(serve):
     assert service.ask("api/scans", Origin="http://elsewhere.example")[0] == 403
     assert service.ask("api/scans", Host="elsewhere.example")[0] == 403
     assert service.ask("api/settings/fdr", {"fdr": 0.1}, "PUT", Origin="http://elsewhere.example")[0] == 403
+    assert service.ask("api/scans", Origin="http://[")[0] == 403
     assert service.ask("api/scans", Origin=service.url.rstrip("/"))[0] == 200
+
+
+@pytest.mark.parametrize("page", ["http://elsewhere.example", "null"])
+@pytest.mark.parametrize("host", ["own", "elsewhere.example"])
+def test_a_websocket_of_a_foreign_page_is_refused(serve, page, host):
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    service, _ = serve()
+    own = service.url.removeprefix("http://").rstrip("/")
+    there = socket.create_connection(own.split(":"))
+    name = own if host == "own" else host
+    with pytest.raises(InvalidStatus, match="403"), connect(f"ws://{name}/ws", sock=there, origin=page):
+        pass
 
 
 def test_changes_need_the_token_where_one_is_set_and_reading_does_not(serve, tmp_path):

@@ -154,6 +154,20 @@ def test_serve_runs_where_torch_is_not_installed(serve, material):
     assert service.closed("no torch")["pixels"]["scored"] == 1024
 
 
+def test_a_recording_that_lost_its_files_does_not_stop_the_service(serve, material, tmp_path):
+    import shutil
+
+    service, sender = serve()
+    sender.send(*messages_of(material.image, "lost files"))
+    service.closed("lost files")
+    service.stop()
+    for folder in (tmp_path / "data" / "scans").iterdir():
+        shutil.rmtree(folder)
+    again, _ = serve(sender=sender)
+    sender.send(*messages_of(material.image, "lost files"))
+    assert again.closed("lost files")["pixels"]["scored"] == 1024
+
+
 def test_replay_speaks_the_wire_and_its_resend_mends_what_it_drops(material, offline, tmp_path, serve):
     import socket
     import subprocess
