@@ -19,6 +19,8 @@ from training.shift import RowShift, over_energy
 SPATIAL_REACH = 2
 """Rows on either side that a pixel's expected spectrum depends on: two layers of 3 x 3."""
 STRIDES = (4, 3, 5)
+DARK = 0.1
+"""Share of the usual counts below which a pixel fades from the encoder's view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +47,18 @@ class Normal(NamedTuple):
     """What the network takes for normal: `share` (batch, row, column, coarse) sums to 1 over energy."""
 
     share: Tensor
+    unshifted: Tensor
     mean: Tensor
     log_variance: Tensor
     drift: Tensor
 
 
 class Cvae(nn.Module):
-    """3D-CVAE over coarse counts. `log_mean` and `input_scale` are set from the training data before training."""
+    """3D-CVAE over coarse counts. `log_mean`, `input_scale` and `dark` (counts) are set before training."""
 
     log_mean: Tensor
     input_scale: Tensor
+    dark: Tensor
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -69,6 +73,7 @@ class Cvae(nn.Module):
         # the map, and a strip would not give its map's scores to the last bit. Hence 3 x 3 and 5 apart in layer 2.
         self.register_buffer("log_mean", torch.full((n,), 1.0 / n).log())
         self.register_buffer("input_scale", torch.ones(()))
+        self.register_buffer("dark", torch.zeros(()))
         self.row_shift = RowShift(n)
         self.encode_1 = nn.Conv3d(1, w[0], (7, 3, 3), (4, 1, 1), (3, 1, 1))
         self.mix = nn.Conv3d(w[0], w[0], (1, 3, 3), 1, (0, 1, 1), bias=False)
@@ -81,17 +86,20 @@ class Cvae(nn.Module):
         self.decode_1 = nn.ConvTranspose3d(w[0], 1, (8, 1, 1), (4, 1, 1), (2, 0, 0))
 
     def set_input_scale(self, spectra: Tensor) -> None:
-        """Scale the encoder's input to unit spread over `spectra` (pixel, coarse)."""
+        """Scale the encoder's input to unit spread over `spectra` (pixel, coarse), and say what is dark beside them."""
         mean = self.log_mean.exp()
-        share = spectra / spectra.sum(-1, keepdim=True).clamp_min(1.0)
+        total = spectra.sum(-1, keepdim=True)
+        self.dark.copy_(DARK * total.median())
+        share = spectra / total.clamp_min(1.0)
         self.input_scale.copy_(1.0 / ((share - mean) / mean.sqrt()).std().clamp_min(1e-6))
 
     def encode(self, coarse: Tensor, valid: Tensor, drift: Tensor) -> tuple[Tensor, Tensor]:
         """Latent mean and log variance, each (batch, latent, 1, row, column), of counts moved back by `drift`."""
-        total = over_energy(coarse).clamp_min(1.0)
+        total = over_energy(coarse)
+        counted = total.clamp_min(1.0).maximum(self.dark)  # the noise of a vacuum must not fill its neighbours' view
         mean = self.log_mean.exp()
-        moved = self.row_shift.move(coarse / total, -drift)
-        x = (moved - mean) / mean.sqrt() * self.input_scale
+        moved = self.row_shift.move(coarse / counted, -drift)
+        x = (moved - mean * (total / counted)) / mean.sqrt() * self.input_scale
         mask = valid[:, None, None]
         h = (x * valid[..., None]).permute(0, 3, 1, 2)[:, None]
         h = F.silu(self.encode_1(h)) * mask
@@ -118,4 +126,5 @@ class Cvae(nn.Module):
         drift = self.row_shift(coarse, valid, self.log_mean.exp())
         mu, log_variance = self.encode(coarse, valid, drift)
         z = mu if noise is None else mu + noise * (0.5 * log_variance).exp()
-        return Normal(self.row_shift.move_share(self.decode(z), drift), mu, log_variance, drift)
+        unshifted = self.decode(z)
+        return Normal(self.row_shift.move_share(unshifted, drift), unshifted, mu, log_variance, drift)

@@ -13,12 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.filters import FilterBank
+from training.filters import FLOOR, FilterBank
 from training.model import SPATIAL_REACH, Architecture, Cvae
-from training.shift import over_energy
+from training.shift import over_energy, over_row
 
 HALO_ROWS = SPATIAL_REACH + 1
 """Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
+
+
+DRIFT_CLIP = 1.5
+"""Standard deviations at which one pixel's say in its row's drift is cut off: a moved edge is no drift."""
 
 
 class Scores(NamedTuple):
@@ -81,8 +85,23 @@ class ScoringGraph(nn.Module):
         """Raw evidence (..., filter) by family, share (..., coarse), total (..., 1) and latent mean of counts."""
         normal = self.cvae(coarse, valid)
         total = over_energy(coarse).clamp_min(0.0)
-        expected = normal.share * total
-        return self.bank(coarse - expected, expected), normal.share, total, normal.mean
+        drift = normal.drift + self._drift_step(coarse, valid, normal.share * total)
+        share = self.cvae.row_shift.move_share(normal.unshifted, drift)
+        expected = share * total
+        return self.bank(coarse - expected, expected), share, total, normal.mean
+
+    def _drift_step(self, coarse: Tensor, valid: Tensor, expected: Tensor) -> Tensor:
+        """A Gauss-Newton step (batch, row) towards the shift that leaves a row's residuals without a slope.
+
+        The head knows only the drift it has seen in training; this follows it further.
+        """
+        change = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1)) * 0.5
+        whitened = change / (expected + FLOOR)
+        weight = over_energy(change * whitened)
+        root = weight.sqrt().clamp_min(1e-6)
+        pull = over_energy((coarse - expected) * whitened) / root
+        row = over_row(torch.cat((pull.clamp(-DRIFT_CLIP, DRIFT_CLIP) * root, weight), -1), valid)
+        return (row[..., 0] / (row[..., 1] + 1.0)).clamp(-0.5, 0.5)
 
     def forward(self, counts: Tensor) -> Scores:
         """Score raw counts (batch, row, column, energy), float32, NaN where missing."""
