@@ -15,6 +15,8 @@ import pytest
 # The page's tests share one fake service, which lives beside the dashboard's own tests.
 sys.path.insert(0, str(Path(__file__).parents[1] / "dashboard"))
 
+from fake_app import FakeServer
+from fake_live import FakeLive, FakeScan
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM_ARGS = [
@@ -128,3 +130,38 @@ def wait_for(page: Page, condition: str, argument: object = None) -> None:
         if time.monotonic() > deadline:
             pytest.fail(f"after {SOON_S} s the page still does not fulfil: {condition}")
         page.wait_for_timeout(50)
+
+
+SPOT = (10, 18, 17, 26)
+"""Rows and columns of the fake scan's anomaly."""
+
+
+@pytest.fixture
+def live():
+    live = FakeLive()
+    live.start(FakeScan(scan="film/1", title="BFO film", shape=(32, 40), spot=SPOT))
+    return live
+
+
+@pytest.fixture
+def server(live):
+    running = FakeServer(live).start()
+    yield running
+    running.stop()
+
+
+def text_of(page, selector):
+    return page.locator(selector).inner_text()
+
+
+def wait_for_rows(page, rows):
+    """Wait until so many rows are drawn on the anomaly map."""
+    wait_for(
+        page,
+        """rows => {
+            const image = Bokeh.documents[0].get_model_by_name("anomaly_image").data.image[0];
+            const [height, width] = image.shape;
+            return Array.from({length: height}, (_, row) => image[row * width]).filter(Number.isFinite).length === rows;
+        }""",
+        rows,
+    )
