@@ -17,7 +17,7 @@ from monitor.core import views
 from monitor.core.session import Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits
-from monitor.io.guard import Guard
+from monitor.io.guard import Rules
 from monitor.io.http import create_app
 from monitor.io.metrics import metrics_text
 from tests.documents import DOCUMENTS, PROJECT, SERVICE, code_of, prose_of
@@ -102,7 +102,7 @@ def test_the_configuration_shown_holds_every_setting_at_its_default(tmp_path):
 
 def test_the_routes_shown_are_routes():
     pages = [entry.load()(None) for entry in entry_points(group=PAGES)]
-    app = create_app(None, guard=Guard(None, loopback_only=True), pages=pages)  # no route asks for anything here
+    app = create_app(None, rules=Rules(token=None, loopback_only=True), pages=pages)  # no route asks for anything here
     shown = re.findall(r"^\| `(GET|POST|PUT|WS) (/[^`]*)`", SERVICE.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(shown) > 10
     for method, path in [*shown, ("GET", "/api/nothing"), ("PUT", "/api/scans")]:

@@ -56,15 +56,16 @@ class Recovery:
             self._gap_since_ns = now_ns
         if self.endpoint is None or self._waiting(now_ns):
             return None
+        cut_short = over and not end_known
         ranges: Ranges = []
-        if self._gap_since_ns is not None and (over or now_ns - self._gap_since_ns >= GAP_PATIENCE_NS):
+        if self._gap_since_ns is not None and (cut_short or now_ns - self._gap_since_ns >= GAP_PATIENCE_NS):
             ranges += gaps[:MAX_RANGES]
-        if not end_known and (over or now_ns - self._progress_ns >= TAIL_PATIENCE_NS):
+        if cut_short or (not end_known and now_ns - self._progress_ns >= TAIL_PATIENCE_NS):
             ranges.append((ledger.highest + 1, None))
         if not ranges:
             return None
         self._asked_ns = now_ns
-        self._asked_for_all = over and len(gaps) <= MAX_RANGES
+        self._asked_for_all = cut_short and len(gaps) <= MAX_RANGES
         return ranges
 
     def hopeless(self, *, end_known: bool, ended_ns: int, now_ns: int) -> bool:
