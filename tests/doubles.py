@@ -35,7 +35,7 @@ def a_card(energy=AXIS, halo_rows=1):
 
 def fake_scores(strip):
     """A score that is plain to check: a pixel's counts and those above and below it, as the halo has them."""
-    counts = strip.counts
+    counts = strip.counts()
     total = np.nansum(np.where(np.isnan(counts).any(-1, keepdims=True), np.nan, counts), axis=-1)
     padded = np.pad(total, ((1, 1), (0, 0)))
     score = (padded[:-2] + padded[2:] + 2 * total) / 12000

@@ -17,33 +17,43 @@ from monitor.core.resampling import Resampler
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
-    """Counts float32 (row, column, energy) around rows [row0, row1); the first `above` rows are halo."""
+    """A copy of the rows around [row0, row1); the first `above` rows are halo.
+
+    `raw` (row, column, channel) are counts as recorded, `received` (row, column) is False where a pixel is missing.
+    """
 
     row0: int
     row1: int
     above: int
-    counts: NDArray[np.float32]
+    raw: NDArray[Any]
+    received: NDArray[np.bool_]
+    resample: Resampler
 
     @property
     def core(self) -> slice:
-        """The rows of `counts` that are row0..row1-1."""
+        """The rows of the strip that are row0..row1-1."""
         return slice(self.above, self.above + self.row1 - self.row0)
+
+    def counts(self) -> NDArray[np.float32]:
+        """What the graph takes, (row, column, energy) on the model's axis; computed anew, off the thread that cuts."""
+        counts = self.resample(self.raw)
+        counts[~self.received] = np.nan
+        return counts
 
 
 def cut_strip(
-    counts: NDArray[Any],
-    received: NDArray[np.bool_],
-    row0: int,
-    row1: int,
-    *,
-    halo: int,
-    resample: Resampler,
+    counts: NDArray[Any], received: NDArray[np.bool_], row0: int, row1: int, *, halo: int, resample: Resampler
 ) -> Strip:
     """Copy rows [row0, row1) and their halo out of a map; `received` (row, column) is False for a missing pixel."""
     first, last = max(row0 - halo, 0), min(row1 + halo, counts.shape[0])
-    strip = resample(counts[first:last])
-    strip[~received[first:last]] = np.nan
-    return Strip(row0=row0, row1=row1, above=row0 - first, counts=strip)
+    return Strip(
+        row0=row0,
+        row1=row1,
+        above=row0 - first,
+        raw=np.array(counts[first:last]),
+        received=np.array(received[first:last]),
+        resample=resample,
+    )
 
 
 class StripPlanner:

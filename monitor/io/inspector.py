@@ -74,7 +74,7 @@ class Inspector:
         if strip is None:
             return raw, None, scan.record.why
         expected = self._scorer.detail(strip).expected[0, column].astype(np.float64)
-        return strip.counts[strip.above, column].astype(np.float64), expected, None
+        return strip.counts()[strip.above, column].astype(np.float64), expected, None
 
     def _shift(self, scan: Scan, region: FlaggedRegion) -> Shift | None:
         rows = region.region.slices[0]
@@ -99,7 +99,7 @@ class Inspector:
         chosen = (scan.maps.p_value[box] <= scan.threshold()) & alike
         expected = self._scorer.detail(strip).expected[:, columns][chosen]
         return fit_shift(
-            strip.counts[strip.core, columns][chosen].sum(0),
+            strip.counts()[strip.core, columns][chosen].sum(0),
             expected.sum(0),
             axis=self._scorer.card.energy,
             near_ev=region.energy_ev,

@@ -56,7 +56,7 @@ class Scorer:
         return Detail(expected=expected, latent=latent)
 
     def _run(self, outputs: tuple[str, ...], strip: Strip) -> list[NDArray[Any]]:
-        values = self._session.run(list(outputs), {"counts": strip.counts[None]}, self._fetch_only)
+        values = self._session.run(list(outputs), {"counts": strip.counts()[None]}, self._fetch_only)
         return [value[0, strip.core] for value in values]
 
 
