@@ -7,7 +7,7 @@ from pathlib import Path
 from export.card import make_card, with_card
 from export.parity import check_parity
 from export.to_onnx import to_onnx
-from monitor.core.errors import ConfigError
+from monitor.core.errors import UsageError
 from monitor.core.model_card import Card
 from monitor.files.atomic import replacing
 from training.train import load_graph
@@ -16,11 +16,11 @@ from training.train import load_graph
 def export_run(run: Path, output: Path) -> Card:
     """Export the finished run `run` to `output` (.onnx), the card beside it.
 
-    Raises ConfigError for another suffix, DataError for a run that is not there or not finished, ModelError where ONNX
+    Raises UsageError for another suffix, DataError for a run that is not there or not finished, ModelError where ONNX
     Runtime does not say what PyTorch says; then nothing is written.
     """
     if output.suffix != ".onnx":
-        raise ConfigError(f"the model is to be written to {output}; wanted a name that ends in .onnx")
+        raise UsageError(f"the model is to be written to {output}; wanted a name that ends in .onnx")
     graph, record, outcome = load_graph(run)
     model = to_onnx(graph)
     counts = sum(outcome.calibration.counts_per_pixel) / 2

@@ -21,8 +21,8 @@ from training.scoring import HALO_ROWS, Scores, ScoringGraph
 STRIP_ROWS = 16
 KNOTS = 200
 STANDARDISE_PIXELS = 20_000
-SHAPE_LIMITS = (0.0, 0.5)
-"""Of the Pareto tail: 0 decays exponentially, 0.5 is heavier than clean maps have shown."""
+SHAPE_LIMITS = (0.0, 0.2)
+"""Of the Pareto tail: 0 decays exponentially, 0.2 is heavier than clean maps have shown; more is left to anomalies."""
 THINNED = 0.25
 VACUUM = 0.05
 """Pixels with less than this share of the median counts say nothing of the material."""

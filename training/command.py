@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.core.errors import ConfigError
+from monitor.core.errors import UsageError
 
 
 def train(
@@ -33,7 +33,7 @@ def train(
     files = [Path(text) for text in inputs if "=" not in text or Path(text).exists()]
     overrides = [text for text in inputs if "=" in text and not Path(text).exists()]
     if not files:
-        raise ConfigError("no spectrum image given; wanted 'eelswatch train FILE... -o RUN'")
+        raise UsageError("no spectrum image given; wanted 'eelswatch train FILE... -o RUN'")
     from training.config import read_config
 
     settings = read_config(config, overrides, options={"energy": energy, "region": region, "seed": seed})

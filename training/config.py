@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from monitor.core.errors import ConfigError
+from monitor.core.errors import ConfigError, UsageError
 
 
 class TrainConfig(BaseModel):
@@ -45,7 +45,7 @@ class TrainConfig(BaseModel):
 def read_config(file: Path | None, overrides: Sequence[str], *, options: dict[str, int | str | None]) -> TrainConfig:
     """Settings from a TOML file, then `key=value` texts, then the command line's own options (None: not given).
 
-    Raises ConfigError, one sentence, for anything that is not understood.
+    Raises ConfigError for a file that cannot be read, UsageError for a setting that is not understood.
     """
     values: dict[str, object] = {}
     if file is not None:
@@ -68,8 +68,8 @@ def read_config(file: Path | None, overrides: Sequence[str], *, options: dict[st
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = ", ".join(TrainConfig.model_fields)
-            raise ConfigError(f"there is no setting '{_one_line(key)}'; the settings are {known}") from fault
-        raise ConfigError(f"setting {key}: got {_one_line(repr(first['input']))}; {_one_line(first['msg'])}") from fault
+            raise UsageError(f"there is no setting '{_one_line(key)}'; the settings are {known}") from fault
+        raise UsageError(f"setting {key}: got {_one_line(repr(first['input']))}; {_one_line(first['msg'])}") from fault
 
 
 def _one_line(text: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.axes import EnergyAxis, Region, ScanGrid
-from monitor.core.errors import ConfigError, DataError
+from monitor.core.errors import DataError, UsageError
 from monitor.core.model_card import TrainingInput
 from monitor.files.spectrum_image import SpectrumImage, read_spectrum_image, sha256_of
 
@@ -70,7 +70,7 @@ def load_training_set(
 ) -> TrainingSet:
     """Read `files`, cut out the window and the region, and hold out `shares` (validation, calibration) of the pixels.
 
-    Raises DataError where a file, the window, the region or the amount of data will not do; ConfigError for a window or
+    Raises DataError where a file, the window, the region or the amount of data will not do; UsageError for a window or
     region that is not written as it should be.
     """
     images = [read_spectrum_image(file) for file in files]
@@ -107,13 +107,13 @@ def load_training_set(
 
 
 def parse_span(text: str, *, what: str) -> tuple[float, float]:
-    """LO:HI as two ascending numbers. Raises ConfigError."""
+    """LO:HI as two ascending numbers. Raises UsageError."""
     try:
         lo, hi = (float(part) for part in text.split(":"))
     except ValueError:
         lo, hi = 0.0, 0.0
     if not (np.isfinite(lo) and np.isfinite(hi) and lo < hi):
-        raise ConfigError(f"{what} is '{text}'; wanted LO:HI with LO below HI, such as 420:820")
+        raise UsageError(f"{what} is '{text}'; wanted LO:HI with LO below HI, such as 420:820")
     return lo, hi
 
 
@@ -142,7 +142,7 @@ def _region(image: SpectrumImage, text: str | None, file: Path) -> tuple[slice, 
     try:
         (row0, row1), (col0, col1) = ([int(n) for n in part.split(":")] for part in text.split(","))
     except ValueError:
-        raise ConfigError(f"the region is '{text}'; wanted R0:R1,C0:C1 in pixels, such as 0:40,0:96") from None
+        raise UsageError(f"the region is '{text}'; wanted R0:R1,C0:C1 in pixels, such as 0:40,0:96") from None
     region = Region(row0=row0, col0=col0, row1=row1, col1=col1)
     if not ScanGrid(rows=rows, columns=columns).holds(region):
         raise DataError(f"the region {text} is not within {file.name}, which has {rows} x {columns} pixels")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 EVIDENCE = ("spike", "intensity", "intensity 3x3", "shift", "shift 3x3")
 """Names of the families; `kind` is an index into them."""
+SHIFT, SHIFT_3 = 3, 4
 BUMP_WIDTHS = ((0.7, 1), (1.5, 1), (3.0, 2), (6.0, 4))
 """Standard deviation of a Gaussian window and the stride it is evaluated at, in coarse channels."""
 SHIFT_WINDOWS = ((5, 2), (9, 2), (17, 4))
@@ -40,6 +41,7 @@ class FilterBank(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         bumps, bump_at = _gaussians(channels)
         boxes, box_at = _boxes(channels)
         self.channel_of = (torch.arange(channels), bump_at, bump_at, box_at, box_at)
@@ -88,6 +90,17 @@ class FilterBank(nn.Module):
         """
         spike, one, three, shift, shift_3 = z
         return spike, one.abs(), _agreed(three, one), shift.abs(), _agreed(shift_3, shift)
+
+    def located(self, z: tuple[Tensor, ...], kind: Tensor, peak: Tensor) -> Tensor:
+        """The coarse channel that evidence of `kind` is about, (batch, row, column); `peak` is its filter's middle.
+
+        The window of a shift is wide and may hold its edge anywhere; what moved is where a narrow window of the same
+        pixels deviates most.
+        """
+        one, three = (each[..., self.channels : 2 * self.channels].abs() for each in (z[1], z[2]))
+        narrow = torch.where((kind == SHIFT_3)[..., None], three, one)
+        inside = (torch.arange(self.channels, device=peak.device) - peak[..., None]).abs() <= SHIFT_WINDOWS[-1][0] // 2
+        return torch.where(kind >= SHIFT, torch.where(inside, narrow, -1.0).argmax(-1), peak)
 
 
 def pooled(x: Tensor) -> Tensor:

@@ -21,11 +21,15 @@ def training_progress(steps: int, *, silent: bool) -> Iterator[Callable[[Progres
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("training", total=steps, text="")
+    bar = Bar(*columns, console=Console(stderr=True))
+    task = bar.add_task("training", total=steps, text="")
 
-        def report(progress: Progress, seconds_left: float) -> None:
-            text = f"loss {progress.validation:.3e}  chi2/dof {progress.chi2_per_dof:.3f}  {seconds_left:.0f} s left"
-            bar.update(task, completed=progress.step, text=text)
+    def report(progress: Progress, seconds_left: float) -> None:
+        bar.start()  # with the first step, so that a run that cannot begin shows its error alone
+        text = f"loss {progress.validation:.3e}  chi2/dof {progress.chi2_per_dof:.3f}  {seconds_left:.0f} s left"
+        bar.update(task, completed=progress.step, text=text)
 
+    try:
         yield report
+    finally:
+        bar.stop()

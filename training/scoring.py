@@ -107,24 +107,26 @@ class ScoringGraph(nn.Module):
         """Score raw counts (batch, row, column, energy), float32, NaN where missing."""
         coarse, valid = self.effective(counts)
         z, share, total, latent = self.evidence(coarse, valid)
-        strength = self.bank.strength(self.bank.standardised(z, total / self.reference_total))
+        z = self.bank.standardised(z, total / self.reference_total)
+        strength = self.bank.strength(z)
         best = torch.stack([family.amax(-1) for family in strength], -1)
         kind = best.argmax(-1)
-        peaks = [middle[family.argmax(-1)] for middle, family in zip(self._middles(), strength, strict=True)]
-        peak = torch.stack(peaks, -1).gather(-1, kind[..., None])[..., 0]
+        middles = [at.to(kind.device) for at in self.bank.channel_of]
+        peaks = [at[family.argmax(-1)] for at, family in zip(middles, strength, strict=True)]
+        peak = self.bank.located(z, kind, torch.stack(peaks, -1).gather(-1, kind[..., None])[..., 0])
         gone = valid < 0.5
         return Scores(
             torch.where(gone, torch.nan, best.amax(-1)),
-            torch.where(gone, 0, peak),
+            torch.where(gone, 0, self._fine_channel(peak)),
             torch.where(gone, 0, kind),
             torch.where(gone[..., None], torch.nan, self._fine(share) * (total * self.gain)),
             torch.where(gone[..., None], torch.nan, latent[:, :, 0].permute(0, 2, 3, 1)),
         )
 
-    def _middles(self) -> list[Tensor]:
-        """The detector channel in the middle of each filter, family by family."""
+    def _fine_channel(self, coarse: Tensor) -> Tensor:
+        """The detector channel in the middle of a coarse one."""
         size, b = self.architecture.channels, self.architecture.rebin
-        return [(at * b + (b - 1) // 2).clamp_max(size - 1).to(self.gain.device) for at in self.bank.channel_of]
+        return (coarse * b + (b - 1) // 2).clamp_max(size - 1)
 
     def _fine(self, share: Tensor) -> Tensor:
         """Coarse shares on the detector's channels: the ratio to the mean spectrum, interpolated, on the fine mean."""

@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
+from pydantic import ValidationError
 
-from monitor.core.errors import ConfigError
+from monitor.core.errors import ConfigError, DataError
 from monitor.core.model_card import Noise
 from monitor.core.noise import estimate_noise
 from training.calibrate import calibrate, standardise
@@ -133,7 +134,11 @@ def new_graph(channels: int, config: TrainConfig) -> ScoringGraph:
 def load_graph(run: Path) -> tuple[ScoringGraph, RunRecord, Outcome]:
     """The trained graph of a finished run, on the CPU. Raises DataError or ModelError where there is none."""
     record, outcome = finished_record(run)
-    graph = new_graph(record.energy.size, TrainConfig.model_validate(record.config))
+    try:
+        config = TrainConfig.model_validate(record.config)
+    except ValidationError as fault:
+        raise DataError(f"{run} was made by another version of eelswatch; train again with --restart") from fault
+    graph = new_graph(record.energy.size, config)
     graph.load_state_dict(load_tensors(run / MODEL)["graph"])
     return graph.eval(), record, outcome
 
