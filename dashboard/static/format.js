@@ -42,8 +42,8 @@ export function place([row0, col0, row1, col1]) {
 
 export function shift(region) {
   if (!isNumber(region.shift_ev)) return "";
-  const error = isNumber(region.shift_error_ev) ? ` ± ${fixed(region.shift_error_ev)}` : "";
-  return `shift ${region.shift_ev > 0 ? "+" : ""}${fixed(region.shift_ev)}${error} eV`;
+  const error = isNumber(region.shift_error_ev) ? ` ± ${fixed(region.shift_error_ev, 2)}` : "";
+  return `shift ${region.shift_ev > 0 ? "+" : ""}${fixed(region.shift_ev, 2)}${error} eV`;
 }
 
 export function scanState(state) {

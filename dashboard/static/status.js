@@ -46,9 +46,11 @@ export function showScan(scan, health) {
   const flagged = scan?.pixels.flagged ?? 0;
   const missing = scan?.pixels.missing ?? 0;
   setText(byId("flagged"), scan ? `${whole(flagged)} pixels` : "–");
-  setText(byId("missing"), scan ? `${missing > 0 ? "⚠ " : ""}${whole(missing)} pixels` : "–");
+  const lost = missing > 0 && scan.state !== "open";  // while it runs, most of what is missing is still to come
+  setText(byId("missing-words"), scan?.state === "open" ? "Still to come" : "Missing");
+  setText(byId("missing"), scan ? `${lost ? "⚠ " : ""}${whole(missing)} pixels` : "–");
   byId("flagged").className = flagged > 0 ? "flag" : "";
-  byId("missing").className = missing > 0 ? "late" : "";
+  byId("missing").className = lost ? "late" : "";
   document.title = scan ? `${flagged > 0 ? `⚠ ${flagged} flagged – ` : ""}eelswatch` : "eelswatch";
   byId("counters").replaceChildren(...(scan ? counters(scan, health) : []));
 }

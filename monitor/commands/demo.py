@@ -24,6 +24,8 @@ from monitor.sim.sender import StreamSender
 
 READY = "eelswatch ready "
 STOP_S = 10.0
+DECIDE_S = 30.0
+"""How long a specimen stays under the beam after its last scan, for somebody to approve a rescan."""
 
 
 def demo(
@@ -60,7 +62,7 @@ def demo(
             microscope = SimulatedMicroscope(
                 scene=scene, seed=seed, sender=sender, rescan=rescan, rate_spectra_per_s=rate, stop=stop
             )
-            beam = threading.Thread(target=microscope.run, name="microscope", daemon=True)
+            beam = threading.Thread(target=microscope.run, kwargs={"pause_s": DECIDE_S}, name="microscope", daemon=True)
             beam.start()
             while not stop.wait(0.2):
                 if until_s is not None and time.monotonic() >= until_s:

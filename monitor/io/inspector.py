@@ -108,7 +108,6 @@ class Inspector:
 
     def _region_view(self, scan: Scan, region: FlaggedRegion, shift: Shift | None) -> RegionView:
         box = region.region
-        moved = "" if shift is None else f", shift {shift.shift_ev:+.2f} +/- {shift.error_ev:.2f} eV"
         return RegionView(
             id=region.id,
             scan=scan.id,
@@ -116,7 +115,7 @@ class Inspector:
             pixels=region.pixels,
             energy_ev=region.energy_ev,
             energy_span_ev=region.energy_span_ev,
-            label=region.label + moved,
+            label=region.label,
             score=region.score,
             p_value=region.p_value,
             shift_ev=None if shift is None else shift.shift_ev,

@@ -75,7 +75,7 @@ def test_a_click_on_a_region_centres_it_and_chooses_its_strongest_pixel(server, 
     server.do(live.reveal, "film/1", range(32))
     page = open_page(server.url).page
     wait_for(page, "document.querySelector('#regions .head') !== null")
-    assert "shift −1.2 ± 0.2 eV" in text_of(page, "#regions")
+    assert "shift −1.20 ± 0.20 eV" in text_of(page, "#regions")
     page.locator("#regions .head").click()
     wait_for(page, "eelswatch.spectrum !== null")
     p = live.scan_of("film/1").shown["p_value"]
