@@ -55,8 +55,14 @@ def bench(
         return
     table = Table(*rows[0], title=f"{what}, {os.cpu_count()} cores, {platform.machine()}")
     for row in rows:
-        table.add_row(*(f"{value:,.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+        table.add_row(*(_shown(value) for value in row.values()))
     Console().print(table)
+
+
+def _shown(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _score(scorer: Scorer) -> list[Row]:
