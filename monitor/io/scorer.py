@@ -32,7 +32,7 @@ class Detail:
 
 
 class Scorer:
-    """A loaded model. `score` may be called from any one thread at a time."""
+    """A loaded model. ONNX Runtime allows several threads to run it at once."""
 
     def __init__(self, session: Any, card: Card, *, name: str) -> None:
         self.card = card
