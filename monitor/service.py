@@ -170,6 +170,7 @@ class Monitor:
                 next_proposals_s = time.monotonic() + PROPOSALS_S
                 for scan in self._session.active:
                     self._propose(scan)
+                self._archive.retry()
             self._desk.expire(time.time_ns())
             await self._link.send_waiting()
             self._work.set()
@@ -193,9 +194,11 @@ class Monitor:
         try:
             async for frames in resend.fetch(context, wanted.endpoint, wanted.scan, wanted.ranges):
                 self._take(frames, context, resent=wanted.scan)
-        except zmq.ZMQError as fault:
+        except (zmq.ZMQError, TimeoutError) as fault:
             _log.warning("resend failed", endpoint=wanted.endpoint, fault=str(fault))
-        self._session.resend_answered(wanted.scan, now_ns=time.monotonic_ns())
+            self._session.resend_unanswered(wanted.scan, now_ns=time.monotonic_ns())
+        else:
+            self._session.resend_answered(wanted.scan, now_ns=time.monotonic_ns())
 
     def _propose(self, scan: Scan) -> None:
         self._desk.propose_regions(scan, scan.regions(), now_ns=time.time_ns())

@@ -92,7 +92,11 @@ def served(options: list[str], *, log: Path) -> Iterator[tuple[subprocess.Popen[
             yield monitor, line.removeprefix(READY).strip()
         finally:
             monitor.terminate()
-            monitor.wait(STOP_S)
+            try:
+                monitor.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                monitor.kill()
+                monitor.wait()
 
 
 def free_port() -> int:

@@ -11,7 +11,6 @@ from monitor.core.seqs import SeqLedger
 SECOND_NS = 1_000_000_000
 GAP_PATIENCE_NS = 3 * SECOND_NS // 10
 TAIL_PATIENCE_NS = 2 * SECOND_NS
-ANSWER_TIMEOUT_NS = 5 * SECOND_NS
 RETRY_NS = SECOND_NS
 GRACE_NS = SECOND_NS
 CUT_SHORT_NS = 3 * SECOND_NS
@@ -42,6 +41,10 @@ class Recovery:
         """The source has said all it has; ask again later for what is still missing."""
         if self._asked_ns is not None and self._asked_for_all:
             self._source_has_no_more = self._progress_ns < self._asked_ns
+        self.unanswered(now_ns)
+
+    def unanswered(self, now_ns: int) -> None:
+        """The source has fallen silent, or cannot be reached; ask again later."""
         self._asked_ns, self._answered_ns = None, now_ns
 
     def due(self, ledger: SeqLedger, *, end_known: bool, over: bool, now_ns: int) -> Ranges | None:
@@ -83,5 +86,5 @@ class Recovery:
 
     def _waiting(self, now_ns: int) -> bool:
         if self._asked_ns is not None:
-            return now_ns - self._asked_ns < ANSWER_TIMEOUT_NS
+            return True  # the one who asked says when the answer is over, or does not come
         return self._answered_ns is not None and now_ns - self._answered_ns < RETRY_NS

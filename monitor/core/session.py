@@ -119,6 +119,11 @@ class Session:
         if scan in self._active:
             self._active[scan].recovery.answered(now_ns)
 
+    def resend_unanswered(self, scan: str, *, now_ns: int) -> None:
+        """The source has not answered a ResendWanted, or not to its end."""
+        if scan in self._active:
+            self._active[scan].recovery.unanswered(now_ns)
+
     def tick(self, now_ns: int) -> Iterator[Event]:
         """Notice what only time can tell: stalls, gaps, finished scans."""
         for active in list(self._active.values()):

@@ -12,6 +12,8 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,8 @@ class Archive:
     def __init__(self, folder: Path, *, card: Card, fdr: float) -> None:
         self.fdr = fdr
         self.fault: str | None = None
+        self._unwritten: dict[str, Scan] = {}
+        self._unwritten_rescans: dict[str, RescanView] = {}
         self.views: dict[str, ScanView] = {}
         self._folder = folder
         self._card = card
@@ -77,15 +81,13 @@ class Archive:
         """Make room for a new scan; raises WireError where the disk has none."""
         shape = (*started.grid.shape, started.energy.size)
         wanted = int(np.prod(shape, dtype=np.int64)) * np.dtype(started.dtype).itemsize
-        free = shutil.disk_usage(self._folder).free
-        if wanted > free:
-            raise WireError(
-                "no_room",
-                f"scan of {wanted / 2**30:.1f} GiB, {free / 2**30:.1f} GiB free in {self._folder}; free some",
-                scan=started.scan,
-            )
         record = ScanRecord(started=started, fdr=self.fdr)
         try:
+            free = shutil.disk_usage(self._folder).free
+            if wanted > free:
+                raise OSError(f"it takes {wanted / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free")
+            if self._number_of(started.scan) is not None and (self._folder_of(started.scan) / "counts.npy").exists():
+                raise OSError("an earlier recording of it is there and cannot be read")
             with self._connection() as db:  # the catalogue names the scan only once its files stand
                 row = "INSERT OR REPLACE INTO scans (scan, state, record) VALUES (?, ?, ?)"
                 number = db.execute(row, (started.scan, "open", _json(record))).lastrowid
@@ -96,39 +98,58 @@ class Archive:
                     counts=open_memmap(folder / "counts.npy", mode="w+", dtype=np.dtype(started.dtype), shape=shape),
                     pixel_seq=open_memmap(folder / "pixel_seq.npy", mode="w+", dtype=np.int64, shape=started.shape),
                 )
-            scan = Scan(record=record, arrays=arrays, card=self._card)
-            self._write(scan)
-        except (OSError, DataError, sqlite3.Error) as fault:
+        except (OSError, sqlite3.Error) as fault:
             raise WireError(
                 "no_room", f"scan cannot be recorded in {self._folder} ({fault})", scan=started.scan
             ) from fault
+        scan = Scan(record=record, arrays=arrays, card=self._card)
+        self.save(scan)
         return scan
 
     def find(self, scan: str) -> Scan | None:
         """A scan by id, read from disk where it is not at hand; None where there is none or its files are gone."""
+        if scan in self._unwritten:
+            return self._unwritten[scan]
         if scan in self._at_hand:
             self._at_hand.move_to_end(scan)
             return self._at_hand[scan]
         if not scan.isprintable():  # no scan has such an id, and SQLite does not take half a surrogate pair
             return None
-        row = self._sql("SELECT number, record FROM scans WHERE scan = ?", scan).fetchone()
+        row = self._sql("SELECT record FROM scans WHERE scan = ?", scan).fetchone()
         if row is None:
             return None
-        folder = self._folder / "scans" / f"{row[0]:06d}"
         try:
-            found = self._load(folder, msgspec.json.decode(row[1], type=ScanRecord))
+            found = self._load(self._folder_of(scan), msgspec.json.decode(row[0], type=ScanRecord))
         except (OSError, ValueError, DataError):
             return None
         self._keep_at_hand(found)
         return found
 
     def save(self, scan: Scan) -> None:
-        """Write the record, and the maps when the scan has just ended; trouble is kept in `fault`, not raised."""
-        try:
+        """Write the record, and the maps when the scan has just ended.
+
+        Trouble is not raised but kept in `fault`, and the scan at hand until `retry` has written it.
+        """
+        with self._trouble_told():
+            self._unwritten[scan.id] = scan
             self._write(scan)
+            del self._unwritten[scan.id]
+
+    def retry(self) -> None:
+        """Write again what could not be written; `fault` is over once all of it is."""
+        for scan in list(self._unwritten.values()):
+            self.save(scan)
+        for request in list(self._unwritten_rescans.values()):
+            self.save_rescan(request)
+        if not self._unwritten and not self._unwritten_rescans:
             self.fault = None
+
+    @contextmanager
+    def _trouble_told(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, DataError, sqlite3.Error) as fault:
-            self.fault = f"scan {scan.id} cannot be recorded in {self._folder} ({fault}); free some disk"
+            self.fault = f"{self._folder} cannot be written to ({fault}); free some disk"
 
     def _write(self, scan: Scan) -> None:
         folder = self._folder_of(scan.id)
@@ -146,9 +167,10 @@ class Archive:
         )
 
     def save_flags(self, scan: Scan) -> None:
-        """Write the maps of an ended scan anew, because they are flagged at another rate."""
+        """Write the maps of an ended scan anew, because they are flagged at another rate; trouble as with `save`."""
         path = self.maps_path(scan.id)
-        self._write_maps(path.parent, scan, read_score_maps(path).card)
+        with self._trouble_told():
+            self._write_maps(path.parent, scan, read_score_maps(path).card)
         self.save(scan)
 
     def maps_path(self, scan: str) -> Path:
@@ -166,12 +188,14 @@ class Archive:
         return [msgspec.json.decode(request, type=RescanView) for (request,) in rows]
 
     def save_rescan(self, request: RescanView) -> None:
-        """Keep a request across restarts."""
-        self._sql(
-            "INSERT INTO rescans (id, request) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET request = excluded.request",
-            request.id,
-            _json(request),
+        """Keep a request across restarts; trouble as with `save`."""
+        statement = (
+            "INSERT INTO rescans (id, request) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET request = excluded.request"
         )
+        with self._trouble_told():
+            self._unwritten_rescans[request.id] = request
+            self._sql(statement, request.id, _json(request))
+            del self._unwritten_rescans[request.id]
 
     def _load(self, folder: Path, record: ScanRecord) -> Scan:
         arrays = ScanArrays(
@@ -189,8 +213,11 @@ class Archive:
         write_score_maps(folder / "maps.npz", ScoreMaps(**results, card=card, total=scan.assembly.total))
 
     def _folder_of(self, scan: str) -> Path:
-        (number,) = self._sql("SELECT number FROM scans WHERE scan = ?", scan).fetchone()
-        return self._folder / "scans" / f"{number:06d}"
+        return self._folder / "scans" / f"{self._number_of(scan):06d}"
+
+    def _number_of(self, scan: str) -> int | None:
+        row = self._sql("SELECT number FROM scans WHERE scan = ?", scan).fetchone()
+        return None if row is None else row[0]
 
     def _keep_at_hand(self, scan: Scan) -> None:
         self._at_hand[scan.id] = scan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import time
@@ -78,7 +79,7 @@ def _reading(live: Live) -> APIRouter:
             case []:
                 return _json(scan.view())
             case ["maps.npz"]:
-                return Response(_npz(live, scan), media_type="application/octet-stream")
+                return Response(await _npz(live, scan), media_type="application/octet-stream")
             case ["regions"]:
                 return _json({"regions": live.regions(scan_id)})
             case ["pixels", row, column] if _PIXEL.fullmatch(row) and _PIXEL.fullmatch(column):
@@ -150,12 +151,17 @@ def _pixel(live: Live, scan: Scan, row: int, column: int) -> PixelView:
         raise HTTPException(404, str(fault)) from fault
 
 
-def _npz(live: Live, scan: Scan) -> bytes:
-    if not scan.open:
-        return live.archive.maps_path(scan.id).read_bytes()
+async def _npz(live: Live, scan: Scan) -> bytes:
+    if not scan.open and (path := live.archive.maps_path(scan.id)).exists():
+        return await asyncio.to_thread(path.read_bytes)
+    arrays: dict[str, Any] = scan.maps.results(scan.record.fdr) | {"total": scan.assembly.total}
+    arrays = {name: np.array(values) for name, values in arrays.items()}  # as of now, whatever comes in meanwhile
+    return await asyncio.to_thread(_compressed, arrays, live.card.to_json())
+
+
+def _compressed(arrays: dict[str, Any], card: str) -> bytes:
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = scan.maps.results(scan.record.fdr)
-    np.savez_compressed(buffer, **arrays, total=scan.assembly.total, card=np.asarray(live.card.to_json()))
+    np.savez_compressed(buffer, allow_pickle=False, **arrays, card=np.asarray(card))
     return buffer.getvalue()
 
 

@@ -23,6 +23,8 @@ from monitor.io.rescan_link import RescanLink
 from monitor.io.scorer import Scorer
 
 RATE_WINDOW_S = 5.0
+RESCANS_SHOWN = 200
+VERSION = version_of("eelswatch")
 
 
 class Live:
@@ -58,6 +60,7 @@ class Live:
     def heard(self, pixels: int) -> None:
         """A message has arrived that brought `pixels` pixels."""
         self._heard_s = time.monotonic()
+        self._forget_old(self._heard_s)
         if pixels:
             self._arrivals.append((self._heard_s, pixels))
 
@@ -68,13 +71,12 @@ class Live:
     def health(self) -> views.HealthView:
         """See LiveView."""
         now_s = time.monotonic()
-        while self._arrivals and self._arrivals[0][0] < now_s - RATE_WINDOW_S:
-            self._arrivals.popleft()
+        self._forget_old(now_s)
         unknown = self.session.unknown_scans(time.monotonic_ns())
         return views.HealthView(
             status=self.archive.fault if self.archive.fault is not None else "ok",
             notices=[f"blocks of scan {scan!r} arrive, but no scan_start of it has" for scan in unknown],
-            version=version_of("eelswatch"),
+            version=VERSION,
             model=self._scorer.name,
             source=self._source,
             provider=self._scorer.provider,
@@ -99,8 +101,8 @@ class Live:
         return None if scan is None else scan.view()
 
     def rescans(self) -> list[views.RescanView]:
-        """See LiveView; newest first."""
-        return self.desk.requests
+        """See LiveView; newest first, no more than anybody reads."""
+        return self.desk.requests[:RESCANS_SHOWN]
 
     def map_rows(self, scan: str, since: int) -> views.MapRows | None:
         """See LiveView."""
@@ -137,13 +139,23 @@ class Live:
         await self._link.send_waiting()
 
     def set_fdr(self, fdr: float) -> None:
-        """Flag at another false discovery rate from now on: open scans, the newest one, and those to come."""
+        """Flag at another false discovery rate: open scans, the newest with its rescans, and all scans to come."""
         self.archive.fdr = fdr
-        newest = next(iter(self.archive.views), None)
-        last = self.session.find(newest) if newest is not None else None
-        ended = [last] if last is not None and not last.open else []
-        for scan in [*self.session.active, *ended]:
+        newest = next((scan for scan, view in self.archive.views.items() if view.parent is None), None)
+        shown = {scan for scan, view in self.archive.views.items() if newest is not None and _of(view, newest)}
+        for scan in [
+            *self.session.active,
+            *(found for s in shown if (found := self.session.find(s)) and not found.open),
+        ]:
             scan.set_fdr(fdr, version=self._version.bump())
             if not scan.open:
                 self.archive.save_flags(scan)
         self._version.bump()
+
+    def _forget_old(self, now_s: float) -> None:
+        while self._arrivals and self._arrivals[0][0] < now_s - RATE_WINDOW_S:
+            self._arrivals.popleft()
+
+
+def _of(view: views.ScanView, scan: str) -> bool:
+    return view.scan == scan or (view.parent is not None and view.parent.scan == scan)

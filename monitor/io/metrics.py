@@ -11,7 +11,7 @@ def metrics_text(live: Live) -> bytes:
     """What /metrics answers. Counters are of the newest scan, since a scan is what an operator asks about."""
     registry = CollectorRegistry()
     health = live.health()
-    _gauge(registry, "healthy", "1 while the monitor can score", float(health.status == "ok"))
+    _gauge(registry, "healthy", "1 while the health status is ok", float(health.status == "ok"))
     _gauge(registry, "rate_spectra_per_second", "Spectra received per second, over 5 s", health.rate_spectra_per_s)
     if health.data_age_s is not None:
         _gauge(registry, "data_age_seconds", "Seconds since the last message", health.data_age_s)

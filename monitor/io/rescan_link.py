@@ -76,11 +76,13 @@ class RescanLink:
 
     async def send_waiting(self) -> None:
         """Send approved requests to the instrument, where one is there."""
-        if self.instrument is None:
-            return
         for request in self._desk.waiting():
+            instrument = self.instrument
+            # another caller may have sent it while this one waited for the socket
+            if instrument is None or self._desk.get(request.id).state != "approved" or not self._grid_of(request.scan):
+                continue
             # the state moves first: a request that was sent may be sent again only after a new hello
-            self._desk.sent(request.id, client=self.instrument, now_ns=time.time_ns())
+            self._desk.sent(request.id, client=instrument, now_ns=time.time_ns())
             await self._send(request.id)
 
     async def _hear(self, client: bytes, message: Hello | Ping | Status) -> None:

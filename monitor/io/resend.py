@@ -9,15 +9,15 @@ import zmq.asyncio
 
 from monitor.core import wire
 from monitor.core.messages import ResendRequest
-from monitor.core.recovery import ANSWER_TIMEOUT_NS, Ranges
+from monitor.core.recovery import Ranges
 
-SILENCE_MS = ANSWER_TIMEOUT_NS // 1_000_000
+SILENCE_MS = 5000
 
 
 async def fetch(context: zmq.asyncio.Context, endpoint: str, scan: str, ranges: Ranges) -> AsyncIterator[list[bytes]]:
-    """Ask once and yield each message of the answer; ends at resend_end, or when the source falls silent.
+    """Ask once and yield each message of the answer, to its resend_end.
 
-    Raises zmq.ZMQError for an endpoint that is none.
+    Raises TimeoutError where the source falls silent before, zmq.ZMQError for an endpoint that is none.
     """
     socket = context.socket(zmq.DEALER)
     socket.set_hwm(0)
@@ -30,5 +30,6 @@ async def fetch(context: zmq.asyncio.Context, endpoint: str, scan: str, ranges: 
             if wire.decode_resend_end(frames) is not None:
                 return
             yield frames
+        raise TimeoutError(f"{endpoint} has been silent for {SILENCE_MS / 1000:g} s")
     finally:
         socket.close()

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections import deque
+from contextlib import suppress
 
 import numpy as np
 import zmq
@@ -137,5 +138,6 @@ class SimulatedMicroscope:
                 self._say(Status(id=message.id, state="accepted"))
 
     def _say(self, message: rescan_wire.LinkMessage) -> None:
-        self._link.send(rescan_wire.encode(message))
+        with suppress(zmq.Again):  # nobody there to read, and a queue full of pings
+            self._link.send(rescan_wire.encode(message), zmq.NOBLOCK)
         self._pinged_s = time.monotonic()
