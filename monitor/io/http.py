@@ -90,7 +90,7 @@ def _reading(live: Live) -> APIRouter:
 
     @api.get("/api/rescans")
     async def rescans() -> Response:
-        return _json({"rescans": live.rescans()})
+        return _json({"rescans": live.desk.requests})
 
     @api.get("/metrics")
     async def metrics() -> Response:
