@@ -75,5 +75,5 @@ def _application(arguments: Sequence[str]) -> typer.Typer:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"eelswatch: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201  # stderr is the interface here
+    typer.echo(f"eelswatch: {' '.join(message.split())}", err=True)
     return code

@@ -36,6 +36,8 @@ from monitor.io.source import StreamSource
 from monitor.io.web import GRACE_S, WebServer, listen, url_of
 
 TICK_S = 0.1
+SOURCE_S = 0.5
+"""How long the ready line waits for a source that is already there."""
 PROPOSALS_S = 1.0
 MESSAGES_PER_TURN = 16
 """Messages taken from a full queue before the rest of the loop has its turn."""
@@ -124,6 +126,7 @@ class Monitor:
             ]
             stop = asyncio.create_task(self._stop.wait())
             try:
+                await self._source.settle(SOURCE_S)
                 listener.listen()  # a browser may come as soon as the line is out
                 ready(url_of(listener))
                 done, _ = await asyncio.wait([web, stop, *lanes], return_when=asyncio.FIRST_COMPLETED)

@@ -86,7 +86,7 @@ async def _until_signal(monitor: Monitor) -> None:
             loop.add_signal_handler(number, monitor.stop)
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(monitor.stop))
-    await monitor.run(ready=lambda url: print(f"eelswatch ready {url}", flush=True))  # noqa: T201  # the ready line
+    await monitor.run(ready=lambda url: typer.echo(f"eelswatch ready {url}"))
 
 
 def _token(file: Path | None) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Literal
 
 import zmq
@@ -30,14 +32,23 @@ class StreamSource:
         socket.linger = 0
         if self._mode == "sub":
             socket.subscribe(b"")
+        self._handshake = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         try:
             socket.connect(self.endpoint)
         except zmq.ZMQError as fault:
+            self._forget_handshake(socket)
             socket.close()
             raise ConfigError(
                 f"source {self.endpoint!r} cannot be connected to ({fault}); wanted an address such as tcp://host:5555"
             ) from fault
         self._socket = socket
+
+    async def settle(self, timeout_s: float) -> None:
+        """Wait until the sender is connected, so that nothing it publishes from now on is missed, or the time is up."""
+        assert self._socket is not None, "open the source first"
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._handshake.poll(), timeout_s)
+        self._forget_handshake(self._socket)
 
     async def receive(self) -> list[bytes]:
         """The next multipart message."""
@@ -47,5 +58,10 @@ class StreamSource:
     def close(self) -> None:
         """Disconnect; messages not yet received are left to a resend."""
         if self._socket is not None:
+            self._forget_handshake(self._socket)
             self._socket.close()
             self._socket = None
+
+    def _forget_handshake(self, socket: zmq.asyncio.Socket) -> None:
+        socket.disable_monitor()
+        self._handshake.close()

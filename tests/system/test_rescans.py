@@ -1,7 +1,5 @@
 """The life of a rescan, with an instrument that knows the interface's text alone."""
 
-import time
-
 from tests import streams
 from tests.live import command, hear, instrument, messages_of, say
 
@@ -110,7 +108,6 @@ def test_a_child_scan_is_scored_and_tied_to_its_request(serve, material):
     assert child["pixels"]["flagged"] > 0
     tied = next(r for r in service.ask("api/rescans")[1]["rescans"] if r["id"] == first["id"])
     assert tied["child_scan"] == "child"
-    time.sleep(1.2)
     assert not [r for r in service.ask("api/rescans")[1]["rescans"] if r["scan"] == "child"]
 
 
