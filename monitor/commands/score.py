@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.progress import Progress
 
 from monitor.core.axes import ScanGrid
@@ -36,8 +37,9 @@ def score(
         raise UsageError(f"{output.name} is no format for score maps; wanted .npz or .hspy")
     scorer = load_scorer(model, device)
     image = read_spectrum_image(file)
-    maps = score_map(scorer, image, name=file.name, quiet=quiet or as_json)
-    results = ScoreMaps(**maps.results(fdr), card=scorer.card.to_json(), total=total_counts(image))
+    total = total_counts(image)
+    maps = score_map(scorer, image, received=~np.isnan(total), name=file.name, quiet=quiet or as_json)
+    results = ScoreMaps(**maps.results(fdr), card=scorer.card.to_json(), total=total)
     write_score_maps(output, results, image)
     flagged, pixels = int(results.flag.sum()), int(np.isfinite(maps.score).sum())
     if as_json:
@@ -48,8 +50,8 @@ def score(
         typer.echo(f"{flagged} of {pixels} pixels flagged at a false discovery rate of {fdr:g}; maps in {output}")
 
 
-def score_map(scorer: Scorer, image: SpectrumImage, *, name: str, quiet: bool) -> LiveMaps:
-    """Score every pixel; raises DataError where the file's energy axis does not cover the model's."""
+def score_map(scorer: Scorer, image: SpectrumImage, *, received: NDArray[np.bool_], name: str, quiet: bool) -> LiveMaps:
+    """Score every pixel that is `received` (row, column); raises DataError where the axis does not cover the model."""
     card = scorer.card
     resample = resampler(image.energy, card.energy)
     if resample is None:
@@ -58,7 +60,6 @@ def score_map(scorer: Scorer, image: SpectrumImage, *, name: str, quiet: bool) -
         )
     rows, columns = image.counts.shape[:2]
     maps = LiveMaps.empty(ScanGrid(rows=rows, columns=columns))
-    received = ~np.isnan(total_counts(image))
     with Progress(disable=quiet, transient=True) as progress:
         task = progress.add_task("scoring", total=rows)
         for strip in strips_of(image.counts, received, card=card, resample=resample):
@@ -67,7 +68,7 @@ def score_map(scorer: Scorer, image: SpectrumImage, *, name: str, quiet: bool) -
     return maps
 
 
-def total_counts(image: SpectrumImage) -> np.ndarray:
+def total_counts(image: SpectrumImage) -> NDArray[np.float32]:
     """Counts per pixel, float32 (row, column); NaN where a channel is not finite: such a pixel is missing."""
     totals = np.stack([row.sum(-1, dtype=np.float64) for row in image.counts])
     return np.where(np.isfinite(totals), totals, np.nan).astype(np.float32)

@@ -73,8 +73,8 @@ class Inspector:
         strip = scan.strip(row, row + 1)
         if strip is None:
             return raw, None, scan.record.why
-        expected = self._scorer.detail(strip).expected[0, column].astype(np.float64)
-        return strip.counts()[strip.above, column].astype(np.float64), expected, None
+        detail = self._scorer.detail(strip)
+        return detail.counts[0, column].astype(np.float64), detail.expected[0, column].astype(np.float64), None
 
     def _shift(self, scan: Scan, region: FlaggedRegion) -> Shift | None:
         rows = region.region.slices[0]
@@ -97,10 +97,10 @@ class Inspector:
         box = slice(row0, row1), columns
         alike = abs(scan.maps.energy_ev[box] - region.energy_ev) <= SAME_EVIDENCE_EV
         chosen = (scan.maps.p_value[box] <= scan.threshold()) & alike
-        expected = self._scorer.detail(strip).expected[:, columns][chosen]
+        detail = self._scorer.detail(strip)
         return fit_shift(
-            strip.counts()[strip.core, columns][chosen].sum(0),
-            expected.sum(0),
+            detail.counts[:, columns][chosen].sum(0),
+            detail.expected[:, columns][chosen].sum(0),
             axis=self._scorer.card.energy,
             near_ev=region.energy_ev,
             noise_gain=self._scorer.card.noise.gain,

@@ -95,11 +95,6 @@ class Live:
         fresh = {scan.id: scan.view() for scan in self.session.active}
         return [fresh.get(scan, view) for scan, view in self.archive.views.items()]
 
-    def scan(self, scan_id: str) -> views.ScanView | None:
-        """One scan, or None."""
-        scan = self.session.find(scan_id)
-        return None if scan is None else scan.view()
-
     def rescans(self) -> list[views.RescanView]:
         """See LiveView; newest first, no more than anybody reads."""
         return self.desk.requests[:RESCANS_SHOWN]

@@ -25,8 +25,12 @@ DEVICES = ("auto", *_PROVIDERS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detail:
-    """What the model makes of one strip's core rows: expected counts (row, column, energy), latent (row, column, k)."""
+    """What the model makes of one strip's core rows.
 
+    `counts` as it took them and `expected`, both (row, column, energy); `latent` (row, column, k).
+    """
+
+    counts: NDArray[np.float32]
     expected: NDArray[np.float32]
     latent: NDArray[np.float32]
 
@@ -47,16 +51,17 @@ class Scorer:
 
     def score(self, strip: Strip) -> Scores:
         """Scores of the strip's core rows."""
-        score, index, kind = self._run(("score", "energy_index", "kind"), strip)
+        score, index, kind = self._run(("score", "energy_index", "kind"), strip, strip.counts())
         return Scores(score=score, energy_index=index, kind=kind)
 
     def detail(self, strip: Strip) -> Detail:
-        """Expected counts and latent mean of the strip's core rows."""
-        expected, latent = self._run(("expected", "latent"), strip)
-        return Detail(expected=expected, latent=latent)
+        """Counts, expected counts and latent mean of the strip's core rows."""
+        counts = strip.counts()
+        expected, latent = self._run(("expected", "latent"), strip, counts)
+        return Detail(counts=counts[strip.core], expected=expected, latent=latent)
 
-    def _run(self, outputs: tuple[str, ...], strip: Strip) -> list[NDArray[Any]]:
-        values = self._session.run(list(outputs), {"counts": strip.counts()[None]}, self._fetch_only)
+    def _run(self, outputs: tuple[str, ...], strip: Strip, counts: NDArray[np.float32]) -> list[NDArray[Any]]:
+        values = self._session.run(list(outputs), {"counts": counts[None]}, self._fetch_only)
         return [value[0, strip.core] for value in values]
 
 
