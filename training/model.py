@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.shift import RowShift, over_energy
+from training.shift import RowShift, move, move_share, over_energy
 
 SPATIAL_REACH = 2
 """Rows on either side that a pixel's expected spectrum depends on: two layers of 3 x 3."""
@@ -98,7 +98,7 @@ class Cvae(nn.Module):
         total = over_energy(coarse)
         counted = total.clamp_min(1.0).maximum(self.dark)  # the noise of a vacuum must not fill its neighbours' view
         mean = self.log_mean.exp()
-        moved = self.row_shift.move(coarse / counted, -drift)
+        moved = move(coarse / counted, -drift)
         x = (moved - mean * (total / counted)) / mean.sqrt() * self.input_scale
         mask = valid[:, None, None]
         h = (x * valid[..., None]).permute(0, 3, 1, 2)[:, None]
@@ -127,4 +127,4 @@ class Cvae(nn.Module):
         mu, log_variance = self.encode(coarse, valid, drift)
         z = mu if noise is None else mu + noise * (0.5 * log_variance).exp()
         unshifted = self.decode(z)
-        return Normal(self.row_shift.move_share(unshifted, drift), unshifted, mu, log_variance, drift)
+        return Normal(move_share(unshifted, drift), unshifted, mu, log_variance, drift)

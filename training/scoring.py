@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from training.filters import FLOOR, FilterBank
 from training.model import SPATIAL_REACH, Architecture, Cvae
-from training.shift import over_energy, over_row
+from training.shift import move_share, over_energy, over_row
 
 HALO_ROWS = SPATIAL_REACH + 1
 """Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
@@ -86,7 +86,7 @@ class ScoringGraph(nn.Module):
         normal = self.cvae(coarse, valid)
         total = over_energy(coarse).clamp_min(0.0)
         drift = normal.drift + self._drift_step(coarse, valid, normal.share * total)
-        share = self.cvae.row_shift.move_share(normal.unshifted, drift)
+        share = move_share(normal.unshifted, drift)
         expected = share * total
         return self.bank(coarse - expected, expected), share, total, normal.mean
 
