@@ -10,12 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.noise_fit import DARK, fit_noise
-from monitor.core.noise_fit import NoiseFit as NoiseFit
+from monitor.core.noise_fit import NoiseFit, fit_noise
 
 FloatArray = NDArray[np.float64]
-
-__all__ = ["DARK", "NoiseEstimate", "estimate_noise"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,12 +21,12 @@ ENOUGH = 1.002
 GROUPS = 6
 LEAST_IN_GROUP = 16
 ODD_PIXEL_SIGMA = 6.0
-ALONE = 0.7
-"""A shape with this share of its square in one channel is that channel's noise."""
+ALONE = 3.0
+"""Shapes that take this many times more out of a channel than out of its neighbours have learned its noise."""
 MOST_OUTLIERS = 0.02
 """A channel with more outliers than this share of its pixels is the detector's doing."""
-MOST_LEFT_OUT = 0.5
-"""A channel of which the shapes take out more than this share says nothing of the noise."""
+LEAST_LEFT = 0.5
+"""A channel of which the shapes leave less than this share says nothing of the noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,28 +136,36 @@ def _drawn(counts: NDArray[np.generic]) -> _Spectra:
 
 
 def _cleaned(spectra: _Spectra) -> tuple[_Spectra, tuple[Fold, Fold]]:
-    """Without odd pixels, noisy channels and spikes, and learned anew where there were any."""
+    """Without spikes, noisy channels and odd pixels, and learned anew where there were any."""
     folds = spectra.folds()
-    noisy = np.logical_and(*(_noisy_channels(fold) for fold in folds))
+    noisy = _spiky_channels(folds)
+    if any(fold.outlier.any() for fold in folds):  # spikes are learned before anything else: they go first
+        spectra = _without_outliers(spectra, folds)
+        folds = spectra.folds()
+    noisy |= _spiky_channels(folds) | (_learned_alone(folds[0]) & _learned_alone(folds[1]))
     odd = np.zeros(spectra.bright.shape[0], dtype=np.bool_)
     odd[::2], odd[1::2] = (_odd_pixels(fold) for fold in folds)
-    spiked = any(fold.outlier.any() for fold in folds)
-    if not (noisy.any() or odd.any() or spiked):
+    if (~odd).sum() < 4 or (~noisy).sum() < 3 or not (noisy.any() or odd.any()):
         return spectra, folds
+    cleaned = _without_outliers(spectra, folds).of(~odd, ~noisy)
+    return cleaned, cleaned.folds()
+
+
+def _without_outliers(spectra: _Spectra, folds: tuple[Fold, Fold]) -> _Spectra:
     mended = np.empty_like(spectra.bright)
     mended[::2], mended[1::2] = (fold.held_out for fold in folds)
     mended *= np.sqrt(np.outer(spectra.brightness, spectra.per_channel))
-    clean = _Spectra(bright=mended, dark=spectra.dark, kept=spectra.kept, channels=spectra.channels)
-    clean = clean.of(~odd, ~noisy)
-    if clean.bright.shape[0] < 4 or clean.bright.shape[1] < 3:
-        return spectra, folds
-    return clean, clean.folds()
+    return _Spectra(bright=mended, dark=spectra.dark, kept=spectra.kept, channels=spectra.channels)
 
 
-def _noisy_channels(fold: Fold) -> NDArray[np.bool_]:
-    noisy = fold.outlier.mean(axis=0) > MOST_OUTLIERS
-    alone = fold.shapes**2 > ALONE
-    return noisy | (alone.any(axis=1) & (fold.shapes.shape[0] > 4 * LAGS))
+def _spiky_channels(folds: tuple[Fold, Fold]) -> NDArray[np.bool_]:
+    return np.logical_and(*(fold.outlier.mean(axis=0) > MOST_OUTLIERS for fold in folds))
+
+
+def _learned_alone(fold: Fold) -> NDArray[np.bool_]:
+    """Channels that have a shape of their own."""
+    taken = np.pad((fold.shapes**2).sum(axis=1), 1)
+    return (taken[1:-1] > 1 - LEAST_LEFT) & (taken[1:-1] > ALONE * np.maximum(taken[:-2], taken[2:]))
 
 
 def _odd_pixels(fold: Fold) -> NDArray[np.bool_]:
@@ -218,9 +226,9 @@ def _cells(
     for start, fold in enumerate(folds):
         residual, shapes = fold.residual_of(components), fold.shapes[:, :components]
         left = _left(shapes, correlation)
-        trusted &= left > MOST_LEFT_OUT
+        trusted &= left > LEAST_LEFT
         learned = 1 + components / fold.learned_from  # the shapes' own errors are left in, once for each shape
-        undone = per_channel / np.maximum(left, MOST_LEFT_OUT) / learned
+        undone = per_channel / np.maximum(left, LEAST_LEFT) / learned
         held, bright = spectra.bright[start::2], brightness[start::2]
         for g in range(groups):
             here = group[start::2] == g
@@ -233,7 +241,7 @@ def _cells(
         shapes = folds[0].shapes[:, :components]
         residual = dark - (dark @ shapes) @ shapes.T
         seen = np.abs(residual) <= outlier_limit(residual)
-        left = np.maximum(_left(shapes, correlation), MOST_LEFT_OUT)
+        left = np.maximum(_left(shapes, correlation), LEAST_LEFT)
         squares[-1] = (np.where(seen, residual, 0.0) ** 2).sum(axis=0) * per_channel / left
         means[-1], pixels[-1] = (spectra.dark * seen).sum(axis=0), seen.sum(axis=0)
     pixels[squares <= 0] = 0  # blanked, not dark
