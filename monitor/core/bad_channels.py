@@ -27,9 +27,10 @@ LEAST_SPREAD = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadChannel:
-    """`fault` is "constant" (the same in every pixel), "hot" or "cold" (its mean far from both neighbours), "noisy" or
+    """`fault` is "constant" (the same in every pixel), or that the channel stands far from both neighbours.
 
-    "quiet" (its noise far from the model's and from both neighbours; a dead channel that was interpolated is quiet).
+    "hot", "cold": by its mean. "noisy", "quiet": by its noise, which is also far from the model's; a dead channel that
+    was filled in from its neighbours is quiet.
     """
 
     channel: int
@@ -60,7 +61,8 @@ def bad_channels(sums: MapSums, fit: NoiseFit | None) -> list[BadChannel]:
     ]
     if fit is not None:
         noisy, quiet = _off_the_model(fit.ratio)
-        faults += [("noisy", noisy), ("quiet", quiet)]
+        faults.append(("noisy", noisy))
+        faults.append(("quiet", quiet))
     found: dict[int, Fault] = {}
     for fault, channels in faults:
         for channel in np.flatnonzero(channels):

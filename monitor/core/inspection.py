@@ -11,7 +11,8 @@ from monitor.core.bad_channels import bad_channels
 from monitor.core.errors import DataError
 from monitor.core.map_sums import MapSums
 from monitor.core.noise import NoiseEstimate
-from monitor.core.noise_fit import DARK, fit_noise
+from monitor.core.noise_fit import fit_noise
+from monitor.core.noise_spectra import DARK
 from monitor.core.spikes import find_spikes
 
 FloatArray = NDArray[np.float64]

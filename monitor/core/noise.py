@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float64]
 class NoiseEstimate:
     """Variance of one channel = `floor` + `gain` x mean + `over_dispersion` x mean^2, all in counts.
 
-    `correlation` is the noise's own at lags of 1, 2, ... channels, as it is at the dose of the map; the first of them is
+    `correlation` is that of the noise at lags of 1, 2, ... channels, at the dose of the map; the first of them is
     `channel_correlation`. A term that the map cannot tell from `gain` is 0 and `gain` holds it. `components`: how many
     spectral shapes had to be taken out before only noise was left.
     """
@@ -44,8 +44,8 @@ class NoiseEstimate:
         )
 
     def variance(self, mean: FloatArray | float) -> FloatArray:
-        """Of a channel in which `mean` counts are expected, in counts^2; any shape, and the same comes back."""
-        mean = np.maximum(mean, 0.0)
+        """Of a channel in which `mean` counts are expected, in counts^2; an array of the shape of `mean`."""
+        mean = np.maximum(np.asarray(mean, dtype=np.float64), 0.0)
         return self.floor + self.gain * mean + self.over_dispersion * mean**2
 
 

@@ -55,7 +55,7 @@ def redrawn(expected: NDArray[np.generic], noise: NoiseEstimate, rng: np.random.
         drawn = rng.poisson(np.maximum(mean * rng.normal(1.0, flicker, mean.shape), 0.0) if flicker > 0 else mean)
         return np.where(known, drawn, np.nan).astype(np.float32)
     gain = max(noise.gain, 1e-12)
-    left = gain * rng.poisson(mean / gain) - mean
+    left: FloatArray = gain * rng.poisson(mean / gain).astype(np.float64) - mean
     rest = noise.floor + noise.over_dispersion * mean**2
     if np.any(rest > 0):
         left = left + np.sqrt(rest) * rng.standard_normal(mean.shape)

@@ -45,9 +45,7 @@ class Fold:
             cleaned[outlier] = fit[outlier]
             residual = held_out - (cleaned @ shapes) @ shapes.T
         residual[outlier] = 0.0
-        return Fold(
-            held_out=cleaned, outlier=outlier, residual=residual, shapes=shapes, learned_from=learn.shape[0]
-        )
+        return Fold(held_out=cleaned, outlier=outlier, residual=residual, shapes=shapes, learned_from=learn.shape[0])
 
     def powers(self) -> FloatArray:
         """Sum of squares left by the first 1, 2, ... components (component,)."""

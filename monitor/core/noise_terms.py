@@ -72,11 +72,13 @@ def _surety(cells: Cells, used: tuple[int, ...], terms: FloatArray) -> float:
     if terms[GAIN] <= 0 or terms[used[-1]] <= 0:
         return 0.0
     normal, right, _ = _equations(cells, terms)
-    blocks = np.array_split(np.arange(normal.shape[0]), min(BLOCKS, normal.shape[0]))
+    channels = normal.shape[0]
+    count = min(BLOCKS, channels)
+    blocks = [slice(b * channels // count, (b + 1) * channels // count) for b in range(count)]
     without = [
-        _solved(
-            normal.sum(axis=0) - normal[block].sum(axis=0), right.sum(axis=0) - right[block].sum(axis=0), used
-        )[used[-1]]
+        _solved(normal.sum(axis=0) - normal[block].sum(axis=0), right.sum(axis=0) - right[block].sum(axis=0), used)[
+            used[-1]
+        ]
         for block in blocks
     ]
     error = np.sqrt((len(blocks) - 1) * float(np.var(without)))
