@@ -77,7 +77,8 @@ def _off_the_model(ratio: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.boo
         return np.zeros(ratio.shape, np.bool_), np.zeros(ratio.shape, np.bool_)
     sure = SURE_SPREADS * max(1.4826 * float(np.median(np.abs(known - np.median(known)))), LEAST_SPREAD)
     below, above = _beside(np.where(np.isfinite(ratio), ratio, 1.0))
-    noisy = (ratio > NOISY * np.maximum(above, 1.0)) & (ratio > 1 + sure)
+    untold = np.convolve(np.isnan(ratio), [1, 0, 1], mode="same") > 0  # beside a channel that an edge has to itself
+    noisy = (ratio > NOISY * np.maximum(above, 1.0)) & (ratio > 1 + sure) & (~untold | np.isinf(ratio))
     quiet = (ratio < QUIET * np.minimum(below, 1.0)) & (ratio < 1 - min(sure, 1 - QUIET))
     return noisy, quiet
 
