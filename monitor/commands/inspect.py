@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor.core.inspection import FEW_COUNTS, FEW_PIXELS, Inspection, inspect_counts
+from monitor.core.noise import NoiseEstimate
 from monitor.files.spectrum_image import SpectrumImage, read_spectrum_image
 
 T = TypeVar("T")
@@ -78,9 +79,9 @@ def _detector_warnings(found: Inspection) -> list[str]:
     noise, sentences = found.noise, list[str]()
     if noise is None:
         sentences.append("The noise cannot be estimated: too few spectra with counts.")
-    elif not 0.9 <= noise.gain <= 1.1 or abs(noise.channel_correlation) > 0.05:
+    elif not 0.9 <= noise.gain <= 1.1 or abs(noise.channel_correlation) > 0.05 or noise.floor + noise.over_dispersion:
         sentences.append(
-            f"The noise is not Poisson: the variance is {noise.gain:.2f} times the mean and neighbouring channels "
+            f"The noise is not Poisson: the variance is {_variance(noise)} and neighbouring channels "
             f"correlate {noise.channel_correlation:.2f}."
         )
     if found.spikes:
@@ -106,7 +107,7 @@ def _table(file: Path, image: SpectrumImage, found: Inspection) -> Table:
         ("values", f"{counts.lowest:.6g} to {counts.highest:.6g}"),
         (
             "noise",
-            _or_unknown(noise, lambda n: f"variance / mean {n.gain:.2f}, neighbours {n.channel_correlation:.2f}"),
+            _or_unknown(noise, lambda n: f"variance {_variance(n)}, neighbours {n.channel_correlation:.2f}"),
         ),
         ("spikes", str(len(found.spikes))),
         ("bad channels", str(len(found.bad_channels))),
@@ -131,6 +132,16 @@ def _as_json(file: Path, image: SpectrumImage, found: Inspection, warnings: list
 
 def _or_unknown(value: T | None, shown: Callable[[T], str]) -> str:
     return shown(value) if value is not None else "unknown"
+
+
+def _variance(noise: NoiseEstimate) -> str:
+    """The terms of the variance that are there, in counts."""
+    terms = [f"{noise.gain:.2f} times the mean"]
+    if noise.floor > 0:
+        terms.append(f"{noise.floor:.3g} counts^2 of readout")
+    if noise.over_dispersion > 0:
+        terms.append(f"the square of {100 * noise.over_dispersion**0.5:.2g} % of the mean")
+    return " + ".join(terms)
 
 
 def _number(count: int, what: str) -> str:

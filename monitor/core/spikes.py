@@ -46,24 +46,24 @@ def find_spikes(counts: NDArray[np.generic], noise: NoiseEstimate | None = None)
         return []
     found: list[Spike] = []
     for row in range(counts.shape[0]):
-        for column, channel in _candidates(_finite(counts[row]), noise.gain):
-            height = _height_sigma(counts, row, column, channel, noise.gain)
+        for column, channel in _candidates(_finite(counts[row]), noise):
+            height = _height_sigma(counts, row, column, channel, noise)
             if height >= SPIKE_SIGMA:
                 found.append(Spike(row=row, column=column, channel=channel, height_sigma=height))
     return sorted(found, key=lambda spike: -spike.height_sigma)
 
 
-def _candidates(row: FloatArray, gain: float) -> list[tuple[int, int]]:
+def _candidates(row: FloatArray, noise: NoiseEstimate) -> list[tuple[int, int]]:
     """(column, channel) of local peaks in a row (column, energy) that are narrow and high."""
     padded = np.pad(row, ((0, 0), (REACH, REACH)), constant_values=-np.inf)
     size = row.shape[1]
     beside = np.maximum(padded[:, :size], padded[:, 2 * REACH :])
     highest_here = np.maximum(padded[:, REACH - 1 : REACH - 1 + size], padded[:, REACH + 1 : REACH + 1 + size])
-    narrow = row - beside > CANDIDATE_SIGMA * np.sqrt(2 * gain * np.maximum(beside, 1.0))
+    narrow = row - beside > CANDIDATE_SIGMA * np.sqrt(2 * noise.variance(np.maximum(beside, 1.0)))
     return [(int(column), int(channel)) for column, channel in np.argwhere(narrow & (row >= highest_here))]
 
 
-def _height_sigma(counts: NDArray[np.generic], row: int, column: int, channel: int, gain: float) -> float:
+def _height_sigma(counts: NDArray[np.generic], row: int, column: int, channel: int, noise: NoiseEstimate) -> float:
     """How far a peak tops all that its neighbour pixels hold at energies near it; one that has moved never does."""
     channels = slice(max(channel - NEAR, 0), channel + NEAR + 1)
     at = channel - channels.start
@@ -81,7 +81,7 @@ def _height_sigma(counts: NDArray[np.generic], row: int, column: int, channel: i
     if here[at] < TALLER * top:
         return 0.0
     scatter = float((here - np.median(alike, axis=0))[rest].std())  # readout noise, where there are few counts
-    return float((here[at] - top) / max(np.sqrt(gain * max(top, 1.0)), scatter))
+    return float((here[at] - top) / max(np.sqrt(noise.variance(max(top, 1.0))), scatter))
 
 
 def _finite(counts: NDArray[np.generic]) -> FloatArray:
