@@ -23,7 +23,7 @@ LARGEST_P = 0.5
 
 
 class FlagRule(msgspec.Struct, frozen=True, kw_only=True):
-    """Either `fdr`, the share of the flags that may be false, or `false_flags`, how many a clean scan has on average."""
+    """Either `fdr`, the share of the flags that may be false, or `false_flags`, how many a clean scan has about."""
 
     fdr: float | None = None
     false_flags: float | None = None
@@ -38,7 +38,7 @@ class FlagRule(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def asked(cls, *, fdr: float | None, false_flags: float | None) -> FlagRule:
-        """The rule of two options, a false discovery rate of 1 % where none is given; raises UsageError where both are."""
+        """The rule of two options, a false discovery rate of 1 % without; raises UsageError where both are given."""
         if fdr is None and false_flags is None:
             return cls(fdr=DEFAULT_FDR)
         return cls(fdr=fdr, false_flags=false_flags)
