@@ -37,15 +37,21 @@ class Scores:
     def of(cls, outputs: Mapping[str, NDArray[Any]]) -> Scores:
         """Scores of a graph's outputs by name; what an earlier model does not give is filled in."""
         score, index = outputs["score"], outputs["energy_index"]
-        no_label, one_channel = np.zeros(index.shape, np.int64), np.stack([index, index], axis=-1)
+        filled: dict[str, NDArray[Any]] = {
+            "label": np.zeros(index.shape, np.int64),
+            "span": np.repeat(index[..., None], 2, axis=-1),
+            "amount": np.full((*score.shape, 2), np.nan, np.float32),
+            "drift": np.full(score.shape[0], np.nan, np.float32),
+        }
+        given = filled | dict(outputs)
         return cls(
             score=score,
             energy_index=index,
             kind=outputs["kind"],
-            label=outputs.get("label", no_label),
-            span=outputs.get("span", one_channel),
-            amount=outputs.get("amount", np.full((*score.shape, 2), np.nan, np.float32)),
-            drift_ev=outputs.get("drift", np.full(score.shape[0], np.nan, np.float32)),
+            label=given["label"],
+            span=given["span"],
+            amount=given["amount"],
+            drift_ev=given["drift"],
         )
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from monitor.core import wire
 from monitor.core.errors import ConfigError, WireError
+from monitor.core.flagging import FlagRule
 from monitor.core.session import Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits
@@ -18,7 +19,7 @@ def open_archive(tmp_path):
     opened = []
 
     def open_one():
-        archive = Archive(tmp_path / "data", card=a_card(), fdr=0.05)
+        archive = Archive(tmp_path / "data", card=a_card(), rule=FlagRule(fdr=0.05))
         archive.open()
         opened.append(archive)
         return archive
