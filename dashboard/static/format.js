@@ -54,7 +54,7 @@ export function amount(value, error, unit) {
 export const regionAmount = (region) => amount(region.shift_ev, region.shift_error_ev, "eV")
   || amount(region.excess_counts, region.excess_error_counts, "counts");
 
-const LABELS = { spike: "X-ray spike", vacuum: "vacuum", saturated: "detector saturated" };
+const LABELS = { spike: "X-ray spike", vacuum: "vacuum", saturated: "saturated" };
 
 export const labelName = (label) => LABELS[label] ?? label ?? "";
 

@@ -82,7 +82,7 @@ class RunningFlags:
             self._judged[row] = True
             self._judge(row, p_values[row])
 
-    def thresholds(self) -> NDArray[np.float64]:
+    def thresholds(self) -> NDArray[np.float32]:
         """The p-value up to which each row flags, (row,); 0 where nothing has been judged yet."""
         return self._thresholds
 
@@ -90,7 +90,7 @@ class RunningFlags:
         self._rule = rule
         self._online = None if rule.fdr is None else BatchBH(rule.fdr, batches=self._grid.rows)
         self._judged = np.zeros(self._grid.rows, np.bool_)
-        self._thresholds = np.zeros(self._grid.rows)
+        self._thresholds = np.zeros(self._grid.rows, np.float32)
 
     def _judge(self, row: int, p_values: NDArray[np.floating]) -> None:
         if self._online is None:

@@ -113,14 +113,13 @@ class LiveMaps:
     def scored_pixels(self) -> int:
         return int(np.count_nonzero(np.isfinite(self.score)))
 
-    def flag(self, thresholds: float | NDArray[np.float64]) -> NDArray[np.bool_]:
+    def flag(self, thresholds: float | NDArray[np.float32]) -> NDArray[np.bool_]:
         """Pixels with a p-value up to the threshold, one for all or one a row; a missing pixel never is flagged."""
-        return self.p_value.astype(np.float64) <= np.reshape(thresholds, (-1, 1))
+        return self.p_value <= np.asarray(thresholds, np.float32).reshape(-1, 1)
 
     def labelled(self, names: list[str]) -> dict[str, int]:
         """How many pixels bear each label, by its name; a name that is empty says nothing and is left out."""
-        counts = np.bincount(self.label.ravel(), minlength=len(names))
-        return {name: int(count) for name, count in zip(names, counts, strict=False) if name}
+        return {name: int(np.count_nonzero(self.label == n)) for n, name in enumerate(names) if name}
 
     def results(self, flag: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         """The arrays of a result file (interface, section 6) by name; `flag` is bool (row, column)."""

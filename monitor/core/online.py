@@ -21,9 +21,8 @@ class BatchBH:
     def __init__(self, fdr: float, *, batches: int) -> None:
         self._fdr = fdr
         self._share = fdr / batches
-        self._levels: list[float] = []
-        self._flags: list[int] = []
-        self._most: list[int] = []
+        self._tested = 0
+        self._level, self._flags, self._most = np.zeros((3, batches))
 
     def test(self, p_values: NDArray[np.floating]) -> float:
         """The p-value up to which this batch is flagged, 0.0 where nothing is; p-values that are NaN do not count."""
@@ -31,20 +30,21 @@ class BatchBH:
         p = p[np.isfinite(p)]
         if p.size == 0:
             return 0.0
-        level = min(self._left() * (p.size + sum(self._flags)) / p.size, self._fdr)
+        level = min(self._left() * (p.size + self._flags.sum()) / p.size, self._fdr)
         bar = level * np.arange(1, p.size + 1) / p.size
         flags = _last(p <= bar)
-        self._levels.append(level)
-        self._flags.append(flags)
+        self._level[self._tested] = level
+        self._flags[self._tested] = flags
         # R+ of the paper: the most flags that one p-value turned to 0 could bring; the largest one brings them
-        self._most.append(_last(np.concatenate(([0.0], p[:-1])) <= bar))
+        self._most[self._tested] = _last(np.concatenate(([0.0], p[:-1])) <= bar)
+        self._tested += 1
         return float(p[flags - 1]) if flags else 0.0
 
     def _left(self) -> float:
         """What the batches so far leave of their shares and that of the next one."""
-        flags, most = np.array(self._flags, np.float64), np.array(self._most, np.float64)
-        used = np.array(self._levels) * most / (most + flags.sum() - flags)
-        return max(self._share * (len(flags) + 1) - float(used.sum()), 0.0)
+        level, flags, most = (values[: self._tested] for values in (self._level, self._flags, self._most))
+        used = level * most / (most + flags.sum() - flags)
+        return max(self._share * (self._tested + 1) - float(used.sum()), 0.0)
 
 
 def _last(passed: NDArray[np.bool_]) -> int:

@@ -76,7 +76,7 @@ class Scan:
         self._planner = StripPlanner(started.grid.rows, card.halo[0])
         self._resample: Resampler | None = None
         self._running = RunningFlags(record.rule, started.grid)
-        self._final: NDArray[np.float64] | None = None
+        self._final: NDArray[np.float32] | None = None
         self._flagged: NDArray[np.bool_] | None = None
         self._regions: list[FlaggedRegion] | None = None
         if record.ended is not None:
@@ -171,13 +171,13 @@ class Scan:
         self.record.wire_errors = dict(self.wire_errors)
         return self.record
 
-    def thresholds(self) -> NDArray[np.float64]:
+    def thresholds(self) -> NDArray[np.float32]:
         """The p-value up to which each row flags now, (row,): as it came while the scan is open, then by all of it."""
         if self.open:
             return self._running.thresholds()
         if self._final is None:
             grid = self.started.grid
-            self._final = np.full(grid.rows, self.record.rule.threshold(self.maps.p_value, grid.pixels))
+            self._final = np.full(grid.rows, self.record.rule.threshold(self.maps.p_value, grid.pixels), np.float32)
         return self._final
 
     def flagged(self) -> NDArray[np.bool_]:

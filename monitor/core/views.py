@@ -189,7 +189,7 @@ class HealthView(View, frozen=True, kw_only=True):
 class MapRows:
     """Rows of a scan's maps that changed since a version; `layers[name]` is float32 [len(rows), columns].
 
-    `version` is what to ask with next time. `drift_ev` is float32 [len(rows)]. `p_threshold` is float64 over all rows
+    `version` is what to ask with next time. `drift_ev` is float32 [len(rows)]. `p_threshold` is float32 over all rows
     of the scan: a pixel is flagged where its p-value is at most its row's (0 flags none).
     """
 
@@ -198,7 +198,7 @@ class MapRows:
     rows: NDArray[np.int64]
     layers: dict[str, NDArray[np.float32]]
     drift_ev: NDArray[np.float32]
-    p_threshold: NDArray[np.float64]
+    p_threshold: NDArray[np.float32]
 
 
 class LiveView(Protocol):

@@ -147,7 +147,9 @@ class Live:
             *(found for s in shown if (found := self.session.find(s)) and not found.open),
         ]:
             scan.set_rule(rule)
-            if not scan.open:
+            if scan.open:
+                self.archive.save(scan)  # the rule outlives a restart
+            else:
                 self.archive.save_flags(scan)
         self._version.bump()
 

@@ -119,7 +119,7 @@ def test_a_child_scan_is_shown_beside_its_parent_with_the_verdict_in_words(serve
     assert page.evaluate(
         """() => {
             const mapper = name => Bokeh.documents[0].get_model_by_name(name).renderers.map(r => r.glyph.color_mapper)
-                .filter(each => each !== undefined).at(-1);
+                .find(each => each?.name === 'anomaly_colors');
             return mapper("child") === mapper("parent_crop") && mapper("child") === mapper("anomaly");
         }"""
     ), "one colour scale"

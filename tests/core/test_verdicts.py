@@ -64,7 +64,14 @@ def test_a_map_without_flags_has_no_regions():
 
 
 @pytest.mark.parametrize(
-    ("energy_ev", "edge"), [(457.0, "Ti L3"), (533.5, "O K"), (641.0, "Mn L3"), (710.0, "Fe L3"), (577.0, "Cr L3")]
+    ("energy_ev", "edge"),
+    [
+        *((54.0, "Fe M2,3"), (55.5, "Li K"), (99.5, "Si L2,3"), (189.0, "B K"), (285.0, "C K"), (347.0, "Ca L3")),
+        *((401.0, "N K"), (457.0, "Ti L3"), (514.0, "V L3"), (533.5, "O K"), (577.0, "Cr L3"), (641.0, "Mn L3")),
+        *((686.0, "F K"), (710.0, "Fe L3"), (723.0, "Fe L2"), (778.0, "Co L3"), (833.0, "La M5"), (856.0, "Ni L3")),
+        *((884.0, "Ce M5"), (932.0, "Cu L3"), (1021.0, "Zn L3"), (1306.0, "Mg K"), (1561.0, "Al K"), (1840.0, "Si K")),
+        *((1941.0, "Sr L3"), (2122.5, "Pt M5"), (2223.0, "Zr L3")),
+    ],
 )
 def test_energies_near_an_onset_are_named_by_it(energy_ev, edge):
     assert nearest_edge(energy_ev) == edge

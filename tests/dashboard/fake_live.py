@@ -253,5 +253,5 @@ class FakeLive:
             rows=rows,
             layers={name: held.shown[name][rows].copy() for name in LAYERS},
             drift_ev=held.drifts_ev[rows],
-            p_threshold=np.full(held.shape[0], self.p_threshold(scan)),
+            p_threshold=np.full(held.shape[0], self.p_threshold(scan), np.float32),
         )
