@@ -2,7 +2,7 @@
 
 Names are the contract with the scripts: figures anomaly, total, spectrum, residual, parent_crop, child; image sources
 anomaly_image, total_image, crop_image, child_image; states of pixels without a value map_state, crop_state,
-child_state; and the marks. Row 0 is on top; pixel k of an axis spans k to k + 1.
+child_state; labelled pixels label_image; and the marks. Row 0 is on top; pixel k of an axis spans k to k + 1.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from bokeh.plotting import figure
 INK, FAINT, PANEL, GROUND = "#e8edf2", "#93a4b5", "#1a2027", "#0f1317"
 NOT_YET, WAITING, GAP_INK = "#35414e", "#7b8fa3", "#b9c6d2"
 FLAG, CHOSEN = "#35e0ff", "#ffffff"
+LABELS = ["#7ee081", "#3b6ea8", "#f2f5f7"]
+"""Colours of labels 1, 2, 3: spike, vacuum, saturated; none of them is on the scale of the anomaly map."""
 CLEAR = "rgba(0, 0, 0, 0)"
 HIGHEST_NEG_LOG10_P = 10
 MAP_TOOLS = "pan,wheel_zoom"
@@ -39,6 +41,8 @@ def page_figures() -> list[figure]:
     state = _image_source("map_state")
     marks = _mark_sources()
     anomaly = _map("anomaly", mapper, _image_source("anomaly_image"), state, x_range, y_range)
+    labels = LinearColorMapper(palette=LABELS, low=0.5, high=len(LABELS) + 0.5, nan_color=CLEAR)
+    _draw_image(anomaly, _image_source("label_image"), labels)
     total = _map("total", counts, _image_source("total_image"), state, x_range, y_range)
     for plot in (anomaly, total):
         _draw_marks(plot, marks)
@@ -101,10 +105,14 @@ def _map(
     )  # fmt: skip
     states = LinearColorMapper(palette=[NOT_YET, WAITING], low=0, high=2, nan_color=CLEAR)
     for source, colors in ((state, states), (image, mapper)):
-        plot.add_glyph(source, Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=colors))
+        _draw_image(plot, source, colors)
     plot.grid.visible = False
     _dark(plot)
     return plot
+
+
+def _draw_image(plot: figure, source: ColumnDataSource, colors: LinearColorMapper) -> None:
+    plot.add_glyph(source, Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=colors))
 
 
 def _draw_marks(plot: figure, marks: dict[str, ColumnDataSource]) -> None:

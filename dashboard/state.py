@@ -19,6 +19,7 @@ from monitor.core.views import LAYERS, LiveView, MapRows, ScanView
 HEARTBEAT_NS = 1_000_000_000
 CHOOSER_SCANS = 200
 LONGEST_WISH = 2048
+DRIFT_DIGITS = 4
 
 ScanId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
@@ -46,11 +47,11 @@ def read_wish(text: str | None) -> Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapSeen:
-    """The map a page holds in one role: rows up to `version` of `scan`, flagged at `p_threshold`."""
+    """The map a page holds in one role: rows up to `version` of `scan`, flagged at `p_threshold` (bytes: all rows')."""
 
     scan: str
     version: int
-    p_threshold: float
+    p_threshold: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +90,8 @@ def next_message(live: LiveView, *, wish: Wish, seen: Seen, now_ns: int) -> tupl
         changed = live.map_rows(scan.scan, had.version if had is not None else -1) if scan is not None else None
         if scan is None or changed is None:
             continue
-        maps[role] = MapSeen(scan=scan.scan, version=changed.version, p_threshold=changed.p_threshold)
-        if had is None or changed.rows.size or changed.p_threshold != had.p_threshold:
+        maps[role] = MapSeen(scan=scan.scan, version=changed.version, p_threshold=changed.p_threshold.tobytes())
+        if had is None or changed.rows.size or maps[role].p_threshold != had.p_threshold:
             entries.append(_entry(role, scan.scan, changed, whole=had is None))
             arrays.extend(changed.layers[name] for name in LAYERS)
     header["maps"] = entries
@@ -141,5 +142,6 @@ def _entry(role: str, scan: str, changed: MapRows, *, whole: bool) -> dict[str, 
         "shape": changed.shape,
         "rows": changed.rows.tolist(),
         "layers": LAYERS,
-        "p_threshold": changed.p_threshold,
+        "drift_ev": changed.drift_ev.round(DRIFT_DIGITS).tolist(),
+        "p_threshold": changed.p_threshold.tolist(),
     }

@@ -10,8 +10,11 @@ import pydantic
 from pydantic import Field
 
 from monitor.core.errors import ConfigError, UsageError
+from monitor.core.flagging import FlagRule
 
 WEEK_S = 7 * 24 * 3600.0
+RULES = frozenset({"fdr", "false_flags"})
+"""Settings of which one at most may be given; one on the command line comes before either in the file."""
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -25,13 +28,19 @@ class ServeConfig(pydantic.BaseModel, frozen=True, extra="forbid", allow_inf_nan
     data: Path = Path("eelswatch-data")
     rescan: str = "tcp://127.0.0.1:5556"
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    fdr: float = Field(0.01, gt=0, lt=1)
+    fdr: float | None = Field(None, gt=0, lt=1)
+    false_flags: float | None = Field(None, gt=0)
     stall_s: float = Field(30.0, gt=0, le=WEEK_S)
     max_scan_gib: float = Field(32.0, gt=0, le=1e6)
     dwell_factor: float = Field(4.0, gt=0, le=1000)
     rescan_expiry_s: float = Field(1800.0, gt=0, le=WEEK_S)
     auto_approve: bool = False
     token: pydantic.SecretStr | None = None
+
+    @property
+    def rule(self) -> FlagRule:
+        """How scans are flagged; raises UsageError where both ways to say it are set."""
+        return FlagRule.asked(fdr=self.fdr, false_flags=self.false_flags)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -61,10 +70,14 @@ def load_config(file: Path | None, settings: dict[str, Any]) -> ServeConfig:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
             raise ConfigError(f"config {file} cannot be read ({fault}); wanted TOML") from fault
-    values |= {name: value for name, value in settings.items() if value is not None}
+    given = {name: value for name, value in settings.items() if value is not None}
+    if given.keys() & RULES:
+        values = {name: value for name, value in values.items() if name not in RULES}
     try:
-        return ServeConfig(**values)
+        config = ServeConfig(**values | given)
     except pydantic.ValidationError as fault:
         first = fault.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"setting {name!r}: {first['msg']}; see 'eelswatch serve --help'") from fault
+    _ = config.rule  # both ways to say it are misuse, and shall be told at the start
+    return config

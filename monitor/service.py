@@ -53,7 +53,7 @@ class Monitor:
         version = Version()
         self._config = config
         self._scorer = scorer
-        self._archive = Archive(config.data, card=scorer.card, fdr=config.fdr)
+        self._archive = Archive(config.data, card=scorer.card, rule=config.rule)
         self._session = Session(
             shelf=self._archive,
             version=version,

@@ -5,6 +5,7 @@ import numpy as np
 from monitor.core.assembly import ScanArrays
 from monitor.core.axes import EnergyAxis
 from monitor.core.calibration import Calibration, Tail
+from monitor.core.flagging import FlagRule
 from monitor.core.maps import Scores
 from monitor.core.model_card import WHOLE_ROW, Card, Noise, Training
 from monitor.core.scan import Scan, ScanRecord
@@ -18,7 +19,9 @@ def a_card(energy=AXIS, halo_rows=1):
         title="test",
         energy=energy,
         halo=(halo_rows, WHOLE_ROW),
-        evidence=["intensity", "shift"],
+        evidence=["intensity", "shift", "shift 3x3", "spike"],
+        labels=["", "spike", "vacuum", "saturated"],
+        evidence_units=["counts", "eV", "eV", "counts"],
         calibration=Calibration(
             pixels=100,
             counts_per_pixel=(1.0, 1e9),
@@ -40,15 +43,21 @@ def fake_scores(strip):
     padded = np.pad(total, ((1, 1), (0, 0)))
     score = (padded[:-2] + padded[2:] + 2 * total) / 12000
     score = np.where(np.isnan(counts).any(-1), np.nan, score)[strip.core].astype(np.float32)
-    return Scores(score=score, energy_index=np.zeros(score.shape, np.int64), kind=np.zeros(score.shape, np.int64))
+    return some_scores(score)
+
+
+def some_scores(score, **outputs):
+    """Scores of an earlier model, but for the outputs given by name."""
+    nothing = np.zeros(score.shape, np.int64)
+    return Scores.of({"score": score, "energy_index": nothing, "kind": nothing} | outputs)
 
 
 class MemoryShelf:
     """A shelf that forgets when the process does."""
 
-    def __init__(self, card=None, fdr=0.05):
+    def __init__(self, card=None, rule=None):
         self.card = card if card is not None else a_card()
-        self.fdr = fdr
+        self.rule = rule if rule is not None else FlagRule(fdr=0.05)
         self.scans = {}
         self.saved = []
 
@@ -57,7 +66,8 @@ class MemoryShelf:
             counts=np.zeros((*started.shape, started.energy.size), started.dtype),
             pixel_seq=np.zeros(started.shape, np.int64),
         )
-        self.scans[started.scan] = Scan(record=ScanRecord(started=started, fdr=self.fdr), arrays=arrays, card=self.card)
+        record = ScanRecord(started=started, fdr=self.rule.fdr, false_flags=self.rule.false_flags)
+        self.scans[started.scan] = Scan(record=record, arrays=arrays, card=self.card)
         return self.scans[started.scan]
 
     def find(self, scan):

@@ -199,7 +199,8 @@ def messages_of(image: SpectrumImage, scan: str, **more):
 
 def assert_same_maps(got, wanted):
     """Equal to 1e-4, NaN in the same places (interface, section 5)."""
-    for name in ("score", "p_value", "energy_ev", "flag", "kind"):
+    more = ("label", "energy_lo_ev", "energy_hi_ev", "amount", "amount_error", "drift_ev")
+    for name in ("score", "p_value", "energy_ev", "flag", "kind", *more):
         a, b = got[name].astype(float), wanted[name].astype(float)
         assert a.shape == b.shape
         np.testing.assert_array_equal(np.isnan(a), np.isnan(b), err_msg=name)

@@ -14,6 +14,7 @@ from monitor import cli
 from monitor.commands.serve import PAGES
 from monitor.config import load_config
 from monitor.core import views
+from monitor.core.flagging import FlagRule
 from monitor.core.session import Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits
@@ -95,8 +96,10 @@ def test_the_configuration_shown_holds_every_setting_at_its_default(tmp_path):
     (tmp_path / "eelswatch.toml").write_text(shown)
     configuration = load_config(tmp_path / "eelswatch.toml", {})
     fields = type(configuration).model_fields
-    assert set(fields) - set(tomllib.loads(shown)) == {"token"}
-    for name in set(fields) - {"model", "source", "token", "data"}:
+    assert set(fields) - set(tomllib.loads(shown)) == {"token", "false_flags"}
+    assert "# false_flags = " in shown
+    assert configuration.rule == FlagRule.asked(fdr=None, false_flags=None)
+    for name in set(fields) - {"model", "source", "token", "data", "fdr"}:
         assert getattr(configuration, name) == fields[name].default, name
 
 

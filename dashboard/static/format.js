@@ -40,10 +40,39 @@ export function place([row0, col0, row1, col1]) {
   return `${span("row", row0, row1)}, ${span("column", col0, col1)}`;
 }
 
-export function shift(region) {
-  if (!isNumber(region.shift_ev)) return "";
-  const error = isNumber(region.shift_error_ev) ? ` ± ${fixed(region.shift_error_ev, 2)}` : "";
-  return `shift ${region.shift_ev > 0 ? "+" : ""}${fixed(region.shift_ev, 2)}${error} eV`;
+/** A shift in eV, or how many counts too many or too few, with its standard error; "" where it is not known. */
+export function amount(value, error, unit) {
+  if (!isNumber(value)) return "";
+  const digits = unit === "eV" ? 2 : 0;
+  const number = (x) => (unit === "eV" ? fixed(x, digits) : whole(x));
+  const sure = isNumber(error) ? ` ± ${number(error)}` : "";
+  if (unit === "eV") return `shift ${value > 0 ? "+" : ""}${number(value)}${sure} eV`;
+  return `${number(Math.abs(value))}${sure} counts too ${value > 0 ? "many" : "few"}`;
+}
+
+/** What a region's pixels say together. */
+export const regionAmount = (region) => amount(region.shift_ev, region.shift_error_ev, "eV")
+  || amount(region.excess_counts, region.excess_error_counts, "counts");
+
+const LABELS = { spike: "X-ray spike", vacuum: "vacuum", saturated: "saturated" };
+
+export const labelName = (label) => LABELS[label] ?? label ?? "";
+
+/** What was seen in a scored pixel, in words; "" where it has no score. */
+export function pixelSentence(pixel) {
+  if (!isNumber(pixel.score)) return "";
+  if (pixel.label) {
+    const where = pixel.label === "spike" ? ` at ${fixed(pixel.energy_peak_ev, 0)} eV` : "";
+    const name = labelName(pixel.label);
+    const verdict = pixel.flag ? "set aside, but the rest of the spectrum deviates" : "no anomaly";
+    return `${name[0].toUpperCase()}${name.slice(1)}${where}: ${verdict}`;
+  }
+  if (!pixel.kind) return "";
+  const [low, high] = pixel.energy_span_ev ?? [NaN, NaN];
+  const where = high > low ? `between ${fixed(low, 0)} and ${fixed(high, 0)} eV` : `near ${fixed(pixel.energy_peak_ev, 0)} eV`;
+  const what = amount(pixel.amount, pixel.amount_error, pixel.amount_unit);
+  const seen = pixel.amount_unit === "eV" && what ? what : [pixel.kind, what].filter(Boolean).join(": ");
+  return `${pixel.flag ? "" : "Nothing unusual; the most there is: "}${seen} ${where}${pixel.edge ? `, ${pixel.edge}` : ""}`;
 }
 
 export function scanState(state) {
@@ -56,7 +85,12 @@ export function scanState(state) {
   return words[state] ?? state;
 }
 
-export function fdrSentence(fdr) {
+/** What the rule of `health` (or of a scan) means for the operator. */
+export function ruleSentence({ fdr, false_flags: falseFlags }) {
+  if (isNumber(falseFlags)) {
+    return `A pixel is flagged so that a scan without anomalies has about ${Number(falseFlags.toPrecision(3))} false ` +
+      `${falseFlags === 1 ? "flag" : "flags"}. A smaller number flags fewer pixels, more surely.`;
+  }
   if (!isNumber(fdr) || fdr <= 0) return "";
   const one = 1 / fdr;
   const every = one < 10 ? Number(one.toPrecision(2)) : Math.round(one);

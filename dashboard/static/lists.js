@@ -2,7 +2,7 @@
 
 import { call, rescanPath } from "./api.js";
 import { byId, element, notice, reconcile, setText } from "./dom.js";
-import { chance, duration, fixed, isNumber, place, shift, whole } from "./format.js";
+import { chance, duration, fixed, isNumber, place, regionAmount, whole } from "./format.js";
 
 const STATES = {
   proposed: ["?", "waits for your decision", "now"],
@@ -28,7 +28,7 @@ export function showRegions(regions, chosenId, onChoose) {
 function regionCard(region, onChoose) {
   const [low, high] = region.energy_span_ev;
   const lines = [
-    [`${fixed(low, 0)}–${fixed(high, 0)} eV`, shift(region)],
+    [`${fixed(low, 0)}–${fixed(high, 0)} eV`, regionAmount(region)],
     [`p ${chance(region.p_value)}`, `score ${fixed(region.score)}`, `${whole(region.pixels)} pixels`],
     [place(region.region)],
   ];

@@ -7,8 +7,9 @@ import { embedFigures } from "./figures.js";
 import { showRegions, showRescans, tickExpiries } from "./lists.js";
 import { MapPair } from "./maps.js";
 import { ScanMaps } from "./scanmaps.js";
+import { showDrift } from "./drift.js";
 import { PixelView } from "./spectrum.js";
-import { showScan, showStatus, wireFdr } from "./status.js";
+import { showScan, showStatus, wireRule } from "./status.js";
 
 const fresh = () => ({
   header: null, scans: [], watched: null, beside: null, regions: [], rescans: [], maps: { watched: null, beside: null },
@@ -31,11 +32,13 @@ function take(header) {
   state.header = header;
   for (const entry of header.maps) {
     if (entry.whole) state.maps[entry.role] = new ScanMaps(entry.scan, entry.shape, entry.layers);
+    const { pThreshold } = state.maps[entry.role];
+    const judgedAnew = pixel.chosen !== null && pThreshold[pixel.chosen.row] !== entry.p_threshold[pixel.chosen.row];
     state.maps[entry.role].apply(entry);
     if (entry.role === "watched") {
       if (entry.whole && pair.maps?.scan !== entry.scan) watchAnother(state.maps.watched);
       else if (entry.whole) pair.maps = state.maps.watched;
-      pixel.changed(entry.scan, entry.rows);
+      pixel.changed(entry.scan, judgedAnew ? [...entry.rows, pixel.chosen?.row] : entry.rows);
     }
   }
   if (state.watched === null && byId("scan-chooser").value !== "") byId("scan-chooser").value = "";
@@ -104,6 +107,8 @@ function draw() {
   pair.mark(state.regions, chosenRegion, child === null ? [] : [child.parent.region]);
   if (mapsChanged) {
     pair.isOpen = watched?.state === "open";
+    pair.labelNames = Object.keys(watched?.labels ?? {});
+    showDrift(pair.maps?.driftEv ?? null);
     pair.draw();
     if (child !== null && maps.beside?.scan === child.scan) {
       compare.draw(maps.watched, maps.beside, child, { layer: pair.layer, parentIsOpen: pair.isOpen });
@@ -122,12 +127,12 @@ function tick() {
 }
 
 byId("scan-chooser").onchange = ({ target }) => ask(target.value);
-wireFdr();
+wireRule();
 setInterval(tick, 500);
 feed.open();
 
 const copyOf = (maps) => maps && {
-  scan: maps.scan, rows: maps.rows, columns: maps.columns, p_threshold: maps.pThreshold,
+  scan: maps.scan, rows: maps.rows, columns: maps.columns, p_threshold: maps.pThreshold.slice(), drift_ev: maps.driftEv.slice(),
   layers: Object.fromEntries(Object.entries(maps.layers).map(([name, layer]) => [name, layer.slice()])),
 };
 window.eelswatch = Object.freeze({

@@ -2,7 +2,7 @@
 
 import { byId, setText } from "./dom.js";
 import { boxes, Image, spanOf, SquareWindow } from "./figures.js";
-import { chance, fixed, whole } from "./format.js";
+import { chance, fixed, labelName, whole } from "./format.js";
 
 const HIGHEST_NEG_LOG10_P = 10;
 
@@ -15,10 +15,12 @@ export class MapPair {
     this.maps = null;
     this.layer = "p_value";
     this.isOpen = true;
+    this.labelNames = [];
     this.draws = 0;
     this.anomaly = new Image(model("anomaly_image"));
     this.total = new Image(model("total_image"));
     this.states = new Image(model("map_state"));
+    this.labels = new Image(model("label_image"));
     const plots = [model("anomaly"), model("total")];
     this.window = new SquareWindow(plots);
     for (const plot of plots) {
@@ -71,6 +73,7 @@ export class MapPair {
     if (maps === null) return;
     this.states.draw(maps.box, (out) => maps.states(this.isOpen, out));
     this.anomaly.draw(maps.box, (out) => maps.picture(this.layer, out));
+    this.labels.draw(maps.box, (out) => maps.labels(out));
     this.total.draw(maps.box, (out) => maps.picture("total", out));
     this.model("flag_outline").data = maps.outline();
     const [low, high] = spanOf(maps.layers.total);
@@ -110,6 +113,8 @@ export class MapPair {
     else {
       const flagged = this.maps.isFlagged(row * this.maps.columns + column) ? " – FLAGGED" : "";
       lines.push(`p ${chance(at("p_value"))}${flagged}`);
+      const label = this.maps.labelOf(row * this.maps.columns + column);
+      if (label > 0) lines.push(`${labelName(this.labelNames[label - 1])}: no anomaly`);
       lines.push(`score ${fixed(at("score"))}, near ${fixed(at("energy_ev"))} eV`);
     }
     lines.push(`${whole(at("total"))} counts`);

@@ -10,11 +10,13 @@ export class ScanMaps {
     this.columns = columns;
     this.layers = Object.fromEntries(names.map((name) => [name, new Float32Array(rows * columns).fill(NaN)]));
     this.negLog10P = new Float32Array(rows * columns).fill(NaN);
-    this.pThreshold = 0;
+    this.pThreshold = new Float64Array(rows);
+    this.driftEv = new Float64Array(rows).fill(NaN);
   }
 
   apply(entry) {
-    this.pThreshold = entry.p_threshold;
+    this.pThreshold.set(entry.p_threshold);
+    entry.rows.forEach((row, at) => { this.driftEv[row] = entry.drift_ev[at] ?? NaN; });
     for (const [name, changed] of Object.entries(entry.arrays)) {
       entry.rows.forEach((row, at) => {
         this.layers[name].set(changed.subarray(at * this.columns, (at + 1) * this.columns), row * this.columns);
@@ -56,7 +58,17 @@ export class ScanMaps {
 
   isFlagged(index) {
     const p = this.layers.p_value[index];
-    return p > 0 && p <= this.pThreshold;
+    return p > 0 && p <= this.pThreshold[Math.floor(index / this.columns)];
+  }
+
+  /** The number of the pixel's label, 0 where there is nothing to say. */
+  labelOf(index) {
+    return this.layers.label[index] || 0;
+  }
+
+  /** Labelled pixels, into `out`: the label's number, NaN elsewhere. */
+  labels(out) {
+    for (let i = 0; i < out.length; i += 1) out[i] = this.labelOf(i) || NaN;
   }
 
   countFlagged() {

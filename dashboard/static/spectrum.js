@@ -2,7 +2,7 @@
 
 import { call, scanPath } from "./api.js";
 import { byId, setText } from "./dom.js";
-import { chance, fixed } from "./format.js";
+import { chance, fixed, pixelSentence } from "./format.js";
 
 const PAUSE_MS = 400;
 
@@ -32,7 +32,7 @@ export class PixelView {
     this.chosen = null;
     this.shown = null;
     setText(byId("pixel-title"), "Click a pixel on either map to see its spectrum");
-    setText(byId("pixel-why"), "");
+    for (const name of ["pixel-words", "pixel-why"]) setText(byId(name), "");
     this.draw({ energy_ev: [], counts: [] });
   }
 
@@ -67,6 +67,7 @@ export class PixelView {
     }
     if (fault !== null) {
       setText(byId("pixel-title"), `Pixel row ${wanted.row}, column ${wanted.column}`);
+      setText(byId("pixel-words"), "");
       setText(byId("pixel-why"), fault);
       this.shown = null;
       this.draw({ energy_ev: [], counts: [] });
@@ -74,6 +75,7 @@ export class PixelView {
     }
     this.shown = { ...wanted };
     setText(byId("pixel-title"), title(pixel));
+    setText(byId("pixel-words"), pixelSentence(pixel));
     setText(byId("pixel-why"), pixel.why ?? "");
     this.draw(pixel);
   }
@@ -121,6 +123,5 @@ function title(pixel) {
   if (pixel.counts == null) return `${where}: no data`;
   if (pixel.score == null) return `${where}: not scored`;
   const parts = [`score ${fixed(pixel.score)}`, `p ${chance(pixel.p_value)}`];
-  if (pixel.kind != null) parts.push(`${pixel.kind} near ${fixed(pixel.energy_peak_ev, 0)} eV`);
   return `${where}: ${parts.join(", ")}${pixel.flag ? " – FLAGGED" : ""}`;
 }

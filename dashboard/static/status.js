@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { byId, element, notice, setText } from "./dom.js";
-import { duration, fdrSentence, milliseconds, scanState, whole } from "./format.js";
+import { duration, isNumber, labelName, milliseconds, ruleSentence, scanState, whole } from "./format.js";
 
 const LATE_S = 5;
 
@@ -32,10 +32,19 @@ export function showStatus(feed, health, watched) {
   setText(byId("provider"), health.provider);
   setText(byId("instrument"), health.instrument === null ? "○ not connected" : `● ${health.instrument}`);
   setText(byId("about"), `eelswatch ${health.version} · model ${health.model} · source ${health.source}`);
-  if (document.activeElement !== byId("fdr-percent")) {
-    byId("fdr-percent").value = String(Number((100 * health.fdr).toPrecision(6)));
-  }
-  setText(byId("fdr-words"), fdrSentence(health.fdr));
+  showRule(health);
+}
+
+/** The rule as it holds, unless the operator is about to change it. */
+function showRule(health) {
+  const form = byId("rule");
+  setText(byId("rule-words"), ruleSentence(health));
+  const key = JSON.stringify([health.fdr, health.false_flags]);
+  if (form.contains(document.activeElement) || form.shownKey === key) return;
+  form.shownKey = key;
+  const isShare = isNumber(health.fdr);
+  byId("rule-kind").value = isShare ? "fdr" : "false_flags";
+  byId("rule-value").value = String(Number((isShare ? 100 * health.fdr : health.false_flags).toPrecision(6)));
 }
 
 export function showScan(scan, health) {
@@ -64,6 +73,8 @@ function counters(scan, health) {
     ["Pixels scored", whole(pixels.scored)],
     ["Pixels missing", whole(pixels.missing), pixels.missing > 0],
     ["Pixels flagged", whole(pixels.flagged)],
+    ...Object.entries(scan.labels).filter(([, count]) => count > 0)
+      .map(([label, count]) => [`· ${labelName(label)}, no anomaly`, whole(count)]),
     ["Rows waiting for a score", whole(scan.lag_rows)],
     ["Time to a score, median", milliseconds(latency.p50)],
     ["Time to a score, 99 % within", milliseconds(latency.p99)],
@@ -89,13 +100,14 @@ function errorRows(name, errors) {
   return [[name, whole(errors.total), errors.total > 0], ...kinds];
 }
 
-export function wireFdr() {
-  byId("fdr").onsubmit = async (event) => {
+export function wireRule() {
+  byId("rule").onsubmit = async (event) => {
     event.preventDefault();
-    const percent = Number(byId("fdr-percent").value);
-    byId("fdr-percent").blur();
+    const [kind, value] = [byId("rule-kind").value, Number(byId("rule-value").value)];
+    document.activeElement?.blur();
+    byId("rule").shownKey = null;
     try {
-      await call("PUT", "api/settings/fdr", { fdr: Number((percent / 100).toPrecision(12)) });
+      await call("PUT", "api/settings/fdr", { [kind]: kind === "fdr" ? Number((value / 100).toPrecision(12)) : value });
     } catch (error) {
       notice(error.message);
     }

@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from monitor.core.axes import ScanGrid
 from monitor.core.errors import DataError, UsageError
+from monitor.core.flagging import FlagRule
 from monitor.core.maps import LiveMaps
 from monitor.core.resampling import resampler
 from monitor.files.score_maps import ScoreMaps, write_score_maps
@@ -25,29 +26,39 @@ def score(
     file: Annotated[Path, typer.Argument(help="Spectrum image: .dm3 .dm4 .hspy .emd .nxs .npy .npz.")],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Maps to write: .npz or .hspy.")],
-    fdr: Annotated[float, typer.Option(help="False discovery rate of the flags, above 0 and below 1.")] = 0.01,
+    fdr: Annotated[
+        float | None, typer.Option(help="False discovery rate of the flags, above 0 and below 1; 0.01 without.")
+    ] = None,
+    false_flags: Annotated[
+        float | None, typer.Option(help="In place of --fdr: about so many false flags per scan.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
 ) -> None:
-    """Score a stored map and write its maps: score, p-value, flag, energy and kind of the evidence."""
-    if not 0 < fdr < 1:
-        raise UsageError(f"fdr {fdr:g}; wanted above 0 and below 1, for example 0.01")
+    """Score a stored map and write its maps: score, p-value, flag, label, energy, kind and amount of the evidence."""
+    rule = FlagRule.asked(fdr=fdr, false_flags=false_flags)
     if output.suffix.lower() not in (".npz", ".hspy"):
         raise UsageError(f"{output.name} is no format for score maps; wanted .npz or .hspy")
     scorer = load_scorer(model, device)
     image = read_spectrum_image(file)
     total = total_counts(image)
     maps = score_map(scorer, image, received=~np.isnan(total), name=file.name, quiet=quiet or as_json)
-    results = ScoreMaps(**maps.results(fdr), card=scorer.card.to_json(), total=total)
+    flag = maps.flag(rule.threshold(maps.p_value, maps.p_value.size))
+    results = ScoreMaps(**maps.results(flag), card=scorer.card.to_json(), total=total)
     write_score_maps(output, results, image)
+    labels = maps.labelled(scorer.card.labels)
     flagged, pixels = int(results.flag.sum()), int(np.isfinite(maps.score).sum())
     if as_json:
-        typer.echo(msgspec.json.encode({"output": str(output), "pixels": pixels, "flagged": flagged, "fdr": fdr}))
+        told = {"output": str(output), "pixels": pixels, "flagged": flagged, "labels": labels}
+        typer.echo(msgspec.json.encode(told | {"fdr": rule.fdr, "false_flags": rule.false_flags}))
     elif not quiet:
         for note in image.notes:
             typer.echo(f"note: {note}")
-        typer.echo(f"{flagged} of {pixels} pixels flagged at a false discovery rate of {fdr:g}; maps in {output}")
+        typer.echo(f"{flagged} of {pixels} pixels flagged at {rule}; maps in {output}")
+        if any(labels.values()):
+            found = ", ".join(f"{count} {name}" for name, count in labels.items() if count)
+            typer.echo(f"labelled, not flagged for it: {found}")
 
 
 def score_map(scorer: Scorer, image: SpectrumImage, *, received: NDArray[np.bool_], name: str, quiet: bool) -> LiveMaps:

@@ -33,6 +33,9 @@ def serve(
     data: Annotated[Path | None, typer.Option(help="Folder for recorded scans.")] = None,
     rescan: Annotated[str | None, typer.Option(help="Where instruments connect for rescans.")] = None,
     fdr: Annotated[float | None, typer.Option(help="False discovery rate of the flags, above 0 and below 1.")] = None,
+    false_flags: Annotated[
+        float | None, typer.Option(help="In place of --fdr: about so many false flags per scan.")
+    ] = None,
     stall: Annotated[float | None, typer.Option(help="Seconds of silence after which a scan ends.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cuda or cpu.")] = None,
     max_scan_gib: Annotated[float | None, typer.Option(help="Largest scan let in, in GiB.")] = None,
@@ -57,6 +60,7 @@ def serve(
         "data": data,
         "rescan": rescan,
         "fdr": fdr,
+        "false_flags": false_flags,
         "stall_s": stall,
         "device": device,
         "max_scan_gib": max_scan_gib,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from monitor.core.axes import EnergyAxis
 from monitor.core.calibration import Calibration
@@ -16,10 +18,20 @@ WHOLE_ROW = 4096
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """Detector noise: variance = gain x expected counts; correlation of neighbouring channels' residuals."""
+    """Detector noise: variance = floor + gain x expected + over_dispersion x expected^2, in counts^2.
+
+    `channel_correlation` is that of neighbouring channels' residuals, `correlation` that at lags of 1, 2, ... channels.
+    """
 
     gain: float
     channel_correlation: float
+    correlation: list[float] = []
+    floor: float = 0.0
+    over_dispersion: float = 0.0
+
+    def variance(self, expected: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of the counts where `expected` counts are expected, in counts^2."""
+        return self.floor + self.gain * expected + self.over_dispersion * expected**2
 
 
 class TrainingInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +52,11 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """The card of one model. `halo` is (rows, columns): how far a score looks."""
+    """The card of one model. `halo` is (rows, columns): how far a score looks.
+
+    `labels` name what a pixel is apart from its score ("": nothing to say), `evidence_units` what the amount of each
+    family of `evidence` is in, "eV" or "counts". Both are empty in a model that gives neither.
+    """
 
     schema: Literal["eelswatch.card/1"] = "eelswatch.card/1"
     created: str
@@ -53,6 +69,20 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     training: Training
     parity: float
     sha256: str
+    labels: list[str] = []
+    evidence_units: list[str] = []
+
+    def label(self, index: int) -> str | None:
+        """The label of that number, None where it says nothing."""
+        return self.labels[index] or None if 0 <= index < len(self.labels) else None
+
+    def family(self, kind: int) -> str | None:
+        """The family of evidence of that number, None where there is none."""
+        return self.evidence[kind] if 0 <= kind < len(self.evidence) else None
+
+    def unit(self, kind: int) -> str | None:
+        """What the amount of that family is in, "eV" or "counts"; None where the model gives no amounts."""
+        return self.evidence_units[kind] if 0 <= kind < len(self.evidence_units) else None
 
     def to_json(self) -> str:
         """The card as indented JSON text."""

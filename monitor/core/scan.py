@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from monitor.core import views
 from monitor.core.assembly import Assembly, Placement, ScanArrays
+from monitor.core.flagging import FlagRule, RunningFlags
 from monitor.core.maps import LiveMaps, Scores
 from monitor.core.messages import BlockArrived, ScanEnded, ScanStarted
 from monitor.core.model_card import Card
@@ -27,7 +28,8 @@ class ScanRecord(msgspec.Struct, kw_only=True):
     """What is kept of a scan beside its arrays: enough to show it, or to go on with it, after a restart."""
 
     started: ScanStarted
-    fdr: float
+    fdr: float | None = None
+    false_flags: float | None = None
     state: str = "open"
     ended: ScanEnded | None = None
     why: str | None = None
@@ -39,6 +41,15 @@ class ScanRecord(msgspec.Struct, kw_only=True):
     p50_ms: float | None = None
     p99_ms: float | None = None
     model_sha256: str = ""
+
+    @property
+    def rule(self) -> FlagRule:
+        """How the scan is flagged."""
+        return FlagRule(fdr=self.fdr, false_flags=self.false_flags)
+
+    @rule.setter
+    def rule(self, rule: FlagRule) -> None:
+        self.fdr, self.false_flags = rule.fdr, rule.false_flags
 
 
 class Scan:
@@ -61,11 +72,13 @@ class Scan:
         self.row_version = np.zeros(started.grid.rows, np.int64)
         self.wire_errors = Counter(record.wire_errors)
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._card = card
+        self.card = card
         self._planner = StripPlanner(started.grid.rows, card.halo[0])
         self._resample: Resampler | None = None
-        self._threshold: tuple[int, float] | None = None
-        self._regions: tuple[int, list[FlaggedRegion]] | None = None
+        self._running = RunningFlags(record.rule, started.grid)
+        self._final: NDArray[np.float32] | None = None
+        self._flagged: NDArray[np.bool_] | None = None
+        self._regions: list[FlaggedRegion] | None = None
         if record.ended is not None:
             self.end(record.ended)
         if self.open:
@@ -132,15 +145,17 @@ class Scan:
 
     def strip(self, row0: int, row1: int) -> Strip | None:
         """Rows [row0, row1) with their halo as the model wants them; None where the axis does not cover the model's."""
-        resample = self._resample or resampler(self.started.energy, self._card.energy)
+        resample = self._resample or resampler(self.started.energy, self.card.energy)
         if resample is None:
             return None
-        arrays, halo = self.assembly.arrays, self._card.halo[0]
+        arrays, halo = self.assembly.arrays, self.card.halo[0]
         return cut_strip(arrays.counts, arrays.pixel_seq > 0, row0, row1, halo=halo, resample=resample)
 
     def put(self, strip: Strip, scores: Scores, *, version: int, now_ns: int) -> None:
         """Take the scores of a strip's core rows."""
-        self.maps.put(strip.row0, scores, self._card.calibration, self._card.energy)
+        self.maps.put(strip.row0, scores, self.card.calibration, self.card.energy)
+        self._running.scored(strip.row0, self.maps.p_value[strip.row0 : strip.row1])
+        self._judge_anew()
         self._latencies_ms.extend(self._planner.done(strip.row0, strip.row1, now_ns=now_ns))
         self.row_version[strip.row0 : strip.row1] = version
 
@@ -149,35 +164,39 @@ class Scan:
         latency = self._latency()
         self.record.p50_ms, self.record.p99_ms = latency.p50, latency.p99
         self.record.state = state
+        self._judge_anew()
 
     def to_record(self) -> ScanRecord:
         """The record with its counters as of now."""
         self.record.wire_errors = dict(self.wire_errors)
         return self.record
 
-    def threshold(self) -> float:
-        """The p-value up to which pixels are flagged now (Benjamini-Hochberg at the scan's fdr)."""
-        key = int(self.row_version.max())
-        if self._threshold is None or self._threshold[0] != key:
-            self._threshold = key, self.maps.threshold(self.record.fdr)
-        return self._threshold[1]
+    def thresholds(self) -> NDArray[np.float32]:
+        """The p-value up to which each row flags now, (row,): as it came while the scan is open, then by all of it."""
+        if self.open:
+            return self._running.thresholds()
+        if self._final is None:
+            grid = self.started.grid
+            self._final = np.full(grid.rows, self.record.rule.threshold(self.maps.p_value, grid.pixels), np.float32)
+        return self._final
 
     def flagged(self) -> NDArray[np.bool_]:
         """Flagged pixels, bool (row, column)."""
-        return self.maps.p_value <= self.threshold()
+        if self._flagged is None:
+            self._flagged = self.maps.flag(self.thresholds())
+        return self._flagged
 
     def regions(self) -> list[FlaggedRegion]:
         """Regions of flagged pixels as of now, the strongest first."""
-        key = int(self.row_version.max())
-        if self._regions is None or self._regions[0] != key:
-            self._regions = key, find_regions(self.maps, self.flagged())
-        return self._regions[1]
+        if self._regions is None:
+            self._regions = find_regions(self.maps, self.flagged(), self.card)
+        return self._regions
 
-    def set_fdr(self, fdr: float, *, version: int) -> None:
-        """Flag at another false discovery rate."""
-        self.record.fdr = fdr
-        self._threshold = self._regions = None
-        self.row_version[np.isfinite(self.maps.score).any(1)] = version
+    def set_rule(self, rule: FlagRule) -> None:
+        """Flag by another rule."""
+        self.record.rule = rule
+        self._running.change(rule, self.maps.p_value)
+        self._judge_anew()
 
     def view(self) -> views.ScanView:
         """The scan as the HTTP interface shows it."""
@@ -203,7 +222,13 @@ class Scan:
             latency_ms=self._latency(),
             lag_rows=self._planner.lag_rows if self._resample else 0,
             why=record.why,
+            labels=self.maps.labelled(self.card.labels),
+            fdr=record.fdr,
+            false_flags=record.false_flags,
         )
+
+    def _judge_anew(self) -> None:
+        self._final = self._flagged = self._regions = None
 
     def _touch(self, row0: int, row1: int, *, version: int, now_ns: int) -> None:
         self.row_version[row0:row1] = version

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from monitor.core.axes import EnergyAxis
 
-LAYERS = ("score", "p_value", "total", "energy_ev")
-"""The float32 maps of a scan that the page draws; NaN where a pixel is missing or not scored yet."""
+LAYERS = ("score", "p_value", "total", "energy_ev", "label")
+"""The float32 maps of a scan that the page draws; NaN where a pixel is missing or not scored yet (label: 0)."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,11 @@ class ParentView(View, frozen=True, kw_only=True):
 
 
 class ScanView(View, frozen=True, kw_only=True):
-    """One scan. `state` is open, complete, incomplete or aborted; `why` says why it is not scored, else None."""
+    """One scan. `state` is open, complete, incomplete or aborted; `why` says why it is not scored, else None.
+
+    `labels` counts the pixels of each label in the order of the model's card, those of none too; of `fdr` and
+    `false_flags` the one that holds is set.
+    """
 
     scan: str
     title: str
@@ -71,10 +75,16 @@ class ScanView(View, frozen=True, kw_only=True):
     latency_ms: Latency
     lag_rows: int
     why: str | None
+    labels: dict[str, int] = {}
+    fdr: float | None = None
+    false_flags: float | None = None
 
 
 class RegionView(View, frozen=True, kw_only=True):
-    """Flagged pixels that belong together. `label` is one sentence part for the operator, such as "Fe L3, 708 eV"."""
+    """Flagged pixels that belong together. `label` is one sentence part for the operator, such as "Fe L3, 708 eV".
+
+    Where the evidence is a shift, it is given in eV; other evidence in detector counts a pixel, positive: too many.
+    """
 
     id: str
     scan: str
@@ -87,6 +97,8 @@ class RegionView(View, frozen=True, kw_only=True):
     p_value: float
     shift_ev: float | None
     shift_error_ev: float | None
+    excess_counts: float | None = None
+    excess_error_counts: float | None = None
 
 
 class Reason(View, frozen=True, kw_only=True):
@@ -125,7 +137,9 @@ class RescanView(View, frozen=True, kw_only=True):
 class PixelView(View, frozen=True, kw_only=True):
     """One pixel under the microscope: its spectrum against expectation, each list over `energy_ev`.
 
-    `expected` and `residual_z` are None where the pixel is missing or not scored, and `why` says so then.
+    `expected` and `residual_z` are None where the pixel is missing or not scored, and `why` says so then. `label` says
+    what the pixel is beside its score (None: nothing), `kind` names the family of evidence, `amount` is in
+    `amount_unit` (eV or counts), `edge` is the edge near `energy_peak_ev`.
     """
 
     row: int
@@ -141,12 +155,19 @@ class PixelView(View, frozen=True, kw_only=True):
     kind: str | None
     evidence: dict[str, float]
     why: str | None
+    label: str | None = None
+    energy_span_ev: tuple[float, float] | None = None
+    amount: float | None = None
+    amount_error: float | None = None
+    amount_unit: str | None = None
+    edge: str | None = None
 
 
 class HealthView(View, frozen=True, kw_only=True):
     """`status` is "ok" or the fault in one sentence; `wire_errors` and `stray` count messages of no known scan.
 
-    `notices` are sentences for the operator that are no fault of the monitor.
+    `notices` are sentences for the operator that are no fault of the monitor. Of `fdr` and `false_flags` the one that
+    scans to come are flagged by is set.
     """
 
     status: str
@@ -158,7 +179,8 @@ class HealthView(View, frozen=True, kw_only=True):
     instrument: str | None
     data_age_s: float | None
     rate_spectra_per_s: float
-    fdr: float
+    fdr: float | None
+    false_flags: float | None = None
     wire_errors: WireErrorCounts
     stray: int
 
@@ -167,14 +189,16 @@ class HealthView(View, frozen=True, kw_only=True):
 class MapRows:
     """Rows of a scan's maps that changed since a version; `layers[name]` is float32 [len(rows), columns].
 
-    `version` is what to ask with next time. A pixel is flagged where p_value <= p_threshold (0 flags none).
+    `version` is what to ask with next time. `drift_ev` is float32 [len(rows)]. `p_threshold` is float32 over all rows
+    of the scan: a pixel is flagged where its p-value is at most its row's (0 flags none).
     """
 
     version: int
     shape: tuple[int, int]
     rows: NDArray[np.int64]
     layers: dict[str, NDArray[np.float32]]
-    p_threshold: float
+    drift_ev: NDArray[np.float32]
+    p_threshold: NDArray[np.float32]
 
 
 class LiveView(Protocol):

@@ -9,11 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.errors import DataError
+from monitor.core.maps import ROW_MAPS
 from monitor.files.atomic import replacing
 from monitor.files.hspy_files import scan_axes, write_signal
 from monitor.files.spectrum_image import SpectrumImage
 
-DTYPES = {"score": "<f4", "p_value": "<f4", "flag": "?", "energy_ev": "<f4", "kind": "<i8", "total": "<f4"}
+DTYPES = {
+    "score": "<f4",
+    "p_value": "<f4",
+    "flag": "?",
+    "energy_ev": "<f4",
+    "kind": "<i8",
+    "label": "|u1",
+    "energy_lo_ev": "<f4",
+    "energy_hi_ev": "<f4",
+    "amount": "<f4",
+    "amount_error": "<f4",
+    "drift_ev": "<f4",
+    "total": "<f4",
+}
+NEEDED = ("score", "p_value", "flag", "energy_ev", "kind")
 CARD_PIECE = 15_000
 """Characters of the card per string: HDF5 holds at most 64 KiB in an attribute, a character up to 4 bytes."""
 
@@ -22,7 +37,10 @@ CARD_PIECE = 15_000
 class ScoreMaps:
     """Maps (row, column); `score` is NaN where a pixel is missing. `card` is the model's card as JSON text.
 
-    score, p_value, energy_ev float32; flag bool; kind int64 (names in the card); total float32, counts per pixel.
+    score, p_value, energy_ev float32; flag bool; kind int64 (names in the card); total float32, counts per pixel. Maps
+    that an earlier version did not write may be None: label uint8 (names in the card), energy_lo_ev to energy_hi_ev
+    (the span of the evidence), amount with amount_error (eV or counts: `evidence_units` of the card), and drift_ev
+    (row,), float32.
     """
 
     score: NDArray[np.float32]
@@ -31,15 +49,18 @@ class ScoreMaps:
     energy_ev: NDArray[np.float32]
     kind: NDArray[np.int64]
     card: str
+    label: NDArray[np.uint8] | None = None
+    energy_lo_ev: NDArray[np.float32] | None = None
+    energy_hi_ev: NDArray[np.float32] | None = None
+    amount: NDArray[np.float32] | None = None
+    amount_error: NDArray[np.float32] | None = None
+    drift_ev: NDArray[np.float32] | None = None
     total: NDArray[np.float32] | None = None
 
     def arrays(self) -> dict[str, NDArray]:
         """The maps by their names in a file, in the types that a file promises."""
-        maps = {"score": self.score, "p_value": self.p_value, "flag": self.flag}
-        maps |= {"energy_ev": self.energy_ev, "kind": self.kind}
-        if self.total is not None:
-            maps["total"] = self.total
-        return {name: np.asarray(values, dtype=DTYPES[name]) for name, values in maps.items()}
+        maps = {name: getattr(self, name) for name in DTYPES}
+        return {name: np.asarray(values, DTYPES[name]) for name, values in maps.items() if values is not None}
 
 
 def write_score_maps(path: Path, maps: ScoreMaps, source: SpectrumImage | None = None) -> None:
@@ -51,7 +72,8 @@ def write_score_maps(path: Path, maps: ScoreMaps, source: SpectrumImage | None =
     """
     path = Path(path)
     arrays = maps.arrays()
-    shapes = {values.shape for values in arrays.values()}
+    rows = arrays["score"].shape[:1]
+    shapes = {values.shape for name, values in arrays.items() if name not in ROW_MAPS or values.shape != rows}
     if len(shapes) != 1 or arrays["score"].ndim != 2:
         raise DataError(f"score maps have the shapes {sorted(shapes)}; wanted one shape (row, column) for all")
     suffix = path.suffix.lower()
@@ -73,15 +95,8 @@ def read_score_maps(path: Path) -> ScoreMaps:
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return ScoreMaps(
-                score=archive["score"],
-                p_value=archive["p_value"],
-                flag=archive["flag"],
-                energy_ev=archive["energy_ev"],
-                kind=archive["kind"],
-                card=str(archive["card"]),
-                total=archive.get("total"),
-            )
+            there = {name: archive[name] for name in DTYPES if name in archive or name in NEEDED}
+            return ScoreMaps(**there, card=str(archive["card"]))
     except FileNotFoundError as fault:
         raise DataError(f"{path} does not exist; wanted score maps (.npz)") from fault
     except KeyError as fault:

@@ -9,6 +9,7 @@ Ids of strangers are never paths. One monitor holds a folder at a time.
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sqlite3
 from collections import OrderedDict
@@ -22,10 +23,11 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from monitor.core.assembly import ScanArrays
-from monitor.core.errors import ConfigError, DataError, WireError
+from monitor.core.errors import ConfigError, DataError, ModelError, WireError
+from monitor.core.flagging import FlagRule
 from monitor.core.maps import LiveMaps
 from monitor.core.messages import ScanStarted
-from monitor.core.model_card import Card
+from monitor.core.model_card import Card, read_card
 from monitor.core.scan import Scan, ScanRecord
 from monitor.core.views import RescanView, ScanView
 from monitor.files.atomic import replacing
@@ -42,8 +44,8 @@ CREATE TABLE IF NOT EXISTS rescans (id TEXT PRIMARY KEY, request BLOB NOT NULL);
 class Archive:
     """A shelf of scans on disk (see `monitor.core.session.Shelf`). Call `open` before use and `close` after."""
 
-    def __init__(self, folder: Path, *, card: Card, fdr: float) -> None:
-        self.fdr = fdr
+    def __init__(self, folder: Path, *, card: Card, rule: FlagRule) -> None:
+        self.rule = rule
         self.fault: str | None = None
         self._unwritten: dict[str, Scan] = {}
         self._unwritten_rescans: dict[str, RescanView] = {}
@@ -81,7 +83,7 @@ class Archive:
         """Make room for a new scan; raises WireError where the disk has none."""
         shape = (*started.grid.shape, started.energy.size)
         wanted = int(np.prod(shape, dtype=np.int64)) * np.dtype(started.dtype).itemsize
-        record = ScanRecord(started=started, fdr=self.fdr)
+        record = ScanRecord(started=started, fdr=self.rule.fdr, false_flags=self.rule.false_flags)
         try:
             free = shutil.disk_usage(self._folder).free
             if wanted > free:
@@ -120,7 +122,7 @@ class Archive:
             return None
         try:
             found = self._load(self._folder_of(scan), msgspec.json.decode(row[0], type=ScanRecord))
-        except (OSError, ValueError, DataError):
+        except (OSError, ValueError, DataError, ModelError):
             return None
         self._keep_at_hand(found)
         return found
@@ -158,7 +160,7 @@ class Archive:
             temporary.write_bytes(record)
         if not scan.open:
             if not (folder / "maps.npz").exists():
-                self._write_maps(folder, scan, self._card.to_json())
+                self._write_maps(folder, scan)
             self._keep_at_hand(scan)
         view = scan.view()
         self.views = {scan.id: view} | self.views if scan.id not in self.views else self.views | {scan.id: view}
@@ -167,10 +169,9 @@ class Archive:
         )
 
     def save_flags(self, scan: Scan) -> None:
-        """Write the maps of an ended scan anew, because they are flagged at another rate; trouble as with `save`."""
-        path = self.maps_path(scan.id)
+        """Write the maps of an ended scan anew, because they are flagged by another rule; trouble as with `save`."""
         with self._trouble_told():
-            self._write_maps(path.parent, scan, read_score_maps(path).card)
+            self._write_maps(self._folder_of(scan.id), scan)
         self.save(scan)
 
     def maps_path(self, scan: str) -> Path:
@@ -205,12 +206,12 @@ class Archive:
         if record.state == "open":
             return Scan(record=record, arrays=arrays, card=self._card)
         kept = read_score_maps(folder / "maps.npz")
-        maps = LiveMaps(score=kept.score, p_value=kept.p_value, energy_ev=kept.energy_ev, kind=kept.kind)
-        return Scan(record=record, arrays=arrays, card=self._card, maps=maps, total=kept.total)
+        card = read_card(kept.card, where=str(folder / "maps.npz"))  # what it was scored by names its kinds and labels
+        return Scan(record=record, arrays=arrays, card=card, maps=_maps_of(kept, record), total=kept.total)
 
-    def _write_maps(self, folder: Path, scan: Scan, card: str) -> None:
-        results: dict[str, Any] = scan.maps.results(scan.record.fdr)
-        write_score_maps(folder / "maps.npz", ScoreMaps(**results, card=card, total=scan.assembly.total))
+    def _write_maps(self, folder: Path, scan: Scan) -> None:
+        results: dict[str, Any] = scan.maps.results(scan.flagged())
+        write_score_maps(folder / "maps.npz", ScoreMaps(**results, card=scan.card.to_json(), total=scan.assembly.total))
 
     def _folder_of(self, scan: str) -> Path:
         return self._folder / "scans" / f"{self._number_of(scan):06d}"
@@ -233,6 +234,13 @@ class Archive:
         if self._db is None:
             raise ConfigError("the archive is not open")
         return self._db
+
+
+def _maps_of(kept: ScoreMaps, record: ScanRecord) -> LiveMaps:
+    """The maps of a recorded scan; an earlier monitor has recorded fewer of them."""
+    of_old: dict[str, Any] = {"energy_lo_ev": kept.energy_ev, "energy_hi_ev": kept.energy_ev}
+    empty, arrays = LiveMaps.empty(record.started.grid), of_old | kept.arrays()
+    return dataclasses.replace(empty, **{f.name: arrays[f.name] for f in dataclasses.fields(empty) if f.name in arrays})
 
 
 def _json(value: object) -> bytes:

@@ -18,7 +18,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from monitor.core.axes import Region
-from monitor.core.errors import RescanError
+from monitor.core.errors import RescanError, UsageError
+from monitor.core.flagging import FlagRule
 from monitor.core.scan import Scan
 from monitor.core.views import PixelView
 from monitor.io.guard import Guard, Rules
@@ -37,9 +38,10 @@ class RescanProposal(BaseModel, extra="ignore", strict=True):
 
 
 class FdrSetting(BaseModel, extra="ignore", strict=True):
-    """Body of PUT /api/settings/fdr."""
+    """Body of PUT /api/settings/fdr: one of the two."""
 
-    fdr: float = Field(gt=0, lt=1)
+    fdr: float | None = Field(default=None, gt=0, lt=1)
+    false_flags: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 def create_app(live: Live, *, rules: Rules, pages: Iterable[APIRouter]) -> FastAPI:
@@ -131,8 +133,11 @@ def _changing(live: Live) -> APIRouter:
 
     @api.put("/api/settings/fdr")
     async def set_fdr(body: FdrSetting) -> Response:
-        live.set_fdr(body.fdr)
-        return _json({"fdr": body.fdr})
+        try:
+            live.set_rule(FlagRule(fdr=body.fdr, false_flags=body.false_flags))
+        except UsageError as fault:
+            raise HTTPException(422, str(fault)) from fault
+        return _json({"fdr": body.fdr} if body.fdr is not None else {"false_flags": body.false_flags})
 
     return api
 
@@ -154,7 +159,7 @@ def _pixel(live: Live, scan: Scan, row: int, column: int) -> PixelView:
 async def _npz(live: Live, scan: Scan) -> bytes:
     if not scan.open and (path := live.archive.maps_path(scan.id)).exists():
         return await asyncio.to_thread(path.read_bytes)
-    arrays: dict[str, Any] = scan.maps.results(scan.record.fdr) | {"total": scan.assembly.total}
+    arrays: dict[str, Any] = scan.maps.results(scan.flagged()) | {"total": scan.assembly.total}
     arrays = {name: np.array(values) for name, values in arrays.items()}  # as of now, whatever comes in meanwhile
     return await asyncio.to_thread(_compressed, arrays, live.card.to_json())
 

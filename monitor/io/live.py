@@ -13,6 +13,7 @@ import numpy as np
 
 from monitor.core import views
 from monitor.core.desk import RescanDesk
+from monitor.core.flagging import FlagRule
 from monitor.core.model_card import Card
 from monitor.core.scan import Scan
 from monitor.core.session import Session
@@ -83,7 +84,8 @@ class Live:
             instrument=self._link.instrument,
             data_age_s=None if self._heard_s is None else now_s - self._heard_s,
             rate_spectra_per_s=sum(pixels for _, pixels in self._arrivals) / RATE_WINDOW_S,
-            fdr=self.archive.fdr,
+            fdr=self.archive.rule.fdr,
+            false_flags=self.archive.rule.false_flags,
             wire_errors=views.WireErrorCounts(
                 total=self.session.wire_errors.total(), kinds=dict(self.session.wire_errors)
             ),
@@ -111,13 +113,15 @@ class Live:
             "p_value": maps.p_value,
             "total": found.assembly.total,
             "energy_ev": maps.energy_ev,
+            "label": maps.label,
         }
         return views.MapRows(
             version=int(found.row_version.max()),
             shape=found.started.shape,
             rows=rows,
-            layers={name: layer[rows] for name, layer in layers.items()},
-            p_threshold=found.threshold(),
+            layers={name: layer[rows].astype(np.float32) for name, layer in layers.items()},
+            drift_ev=maps.drift_ev[rows],
+            p_threshold=found.thresholds().copy(),
         )
 
     def regions(self, scan: str) -> list[views.RegionView]:
@@ -133,17 +137,19 @@ class Live:
         """Send approved requests to the instrument at once, where one is there."""
         await self._link.send_waiting()
 
-    def set_fdr(self, fdr: float) -> None:
-        """Flag at another false discovery rate: open scans, the newest with its rescans, and all scans to come."""
-        self.archive.fdr = fdr
+    def set_rule(self, rule: FlagRule) -> None:
+        """Flag by another rule: open scans, the newest with its rescans, and all scans to come."""
+        self.archive.rule = rule
         newest = next((scan for scan, view in self.archive.views.items() if view.parent is None), None)
         shown = {scan for scan, view in self.archive.views.items() if newest is not None and _of(view, newest)}
         for scan in [
             *self.session.active,
             *(found for s in shown if (found := self.session.find(s)) and not found.open),
         ]:
-            scan.set_fdr(fdr, version=self._version.bump())
-            if not scan.open:
+            scan.set_rule(rule)
+            if scan.open:
+                self.archive.save(scan)  # the rule outlives a restart
+            else:
                 self.archive.save_flags(scan)
         self._version.bump()
 

@@ -19,6 +19,9 @@ from monitor.core.resampling import Resampler
 from monitor.core.strips import Strip, cut_strip
 
 PIXELS_PER_CALL = 4096
+_ALWAYS = ("score", "energy_index", "kind")
+_LATER = ("label", "span", "amount", "drift")
+"""Outputs that a model of an earlier exporter does not have."""
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 DEVICES = ("auto", *_PROVIDERS)
 
@@ -43,6 +46,8 @@ class Scorer:
         self.name = name
         self._session = session
         self._fetch_only = _only_what_is_fetched()
+        there = {output.name for output in session.get_outputs()}
+        self._outputs = (*_ALWAYS, *(name for name in _LATER if name in there))
 
     @property
     def provider(self) -> str:
@@ -51,8 +56,7 @@ class Scorer:
 
     def score(self, strip: Strip) -> Scores:
         """Scores of the strip's core rows."""
-        score, index, kind = self._run(("score", "energy_index", "kind"), strip, strip.counts())
-        return Scores(score=score, energy_index=index, kind=kind)
+        return Scores.of(dict(zip(self._outputs, self._run(self._outputs, strip, strip.counts()), strict=True)))
 
     def detail(self, strip: Strip) -> Detail:
         """Counts, expected counts and latent mean of the strip's core rows."""
@@ -116,7 +120,7 @@ def strips_of(
 
 
 def _check_outputs(session: Any, name: str) -> None:
-    wanted = {"score", "energy_index", "kind", "expected", "latent"}
+    wanted = {*_ALWAYS, "expected", "latent"}
     missing = wanted - {output.name for output in session.get_outputs()}
     if missing or "counts" not in {feed.name for feed in session.get_inputs()}:
         raise ModelError(f"{name} lacks {', '.join(sorted(missing)) or 'the input counts'}; export the model again")

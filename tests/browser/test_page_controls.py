@@ -6,6 +6,7 @@ from conftest import SPOT, map_pixels, pixel_position, text_of, wait_for, wait_f
 from fake_app import FakeServer
 from fake_live import FakeScan
 
+from monitor.core.flagging import FlagRule
 from monitor.core.views import ParentView
 
 pytestmark = pytest.mark.browser
@@ -60,15 +61,28 @@ def test_the_token_is_asked_for_once_and_kept_in_the_session_only(live, open_pag
 
 def test_the_running_threshold_is_set_from_the_page(server, live, open_page):
     page = open_page(server.url).page
-    assert "1 in every 100" in text_of(page, "#fdr-words")
-    page.locator("#fdr-percent").fill("5")
-    page.locator("#fdr button").click()
-    wait_for(page, "document.getElementById('fdr-words').textContent.includes('1 in every 20 ')")
-    assert live.fdr == 0.05
-    page.locator("#fdr-percent").fill("80")
-    page.locator("#fdr button").click()
+    assert "1 in every 100" in text_of(page, "#rule-words")
+    page.locator("#rule-value").fill("5")
+    page.locator("#rule button").click()
+    wait_for(page, "document.getElementById('rule-words').textContent.includes('1 in every 20 ')")
+    assert live.rule == FlagRule(fdr=0.05)
+    page.locator("#rule-value").fill("80")
+    page.locator("#rule button").click()
     wait_for(page, "document.getElementById('notice').textContent.includes('less than 0.5')")
-    assert live.fdr == 0.05
+    assert live.rule == FlagRule(fdr=0.05)
+    wait_for(page, "document.getElementById('rule-value').value === '5'")
+
+
+def test_the_threshold_may_be_set_as_false_flags_per_scan(server, live, open_page):
+    page = open_page(server.url).page
+    page.locator("#rule-value").fill("2")
+    page.locator("#rule-kind").select_option("false_flags")
+    page.locator("#rule button").click()
+    wait_for(page, "document.getElementById('rule-words').textContent.includes('about 2 false flags')")
+    assert live.rule == FlagRule(false_flags=2.0)
+    server.do(lambda: setattr(live, "rule", FlagRule(fdr=0.02)) or live.changed())
+    wait_for(page, "document.getElementById('rule-kind').value === 'fdr'")
+    assert page.locator("#rule-value").input_value() == "2"
 
 
 def test_a_click_on_a_region_centres_it_and_chooses_its_strongest_pixel(server, live, open_page):
@@ -105,7 +119,7 @@ def test_a_child_scan_is_shown_beside_its_parent_with_the_verdict_in_words(serve
     assert page.evaluate(
         """() => {
             const mapper = name => Bokeh.documents[0].get_model_by_name(name).renderers.map(r => r.glyph.color_mapper)
-                .filter(each => each !== undefined).at(-1);
+                .find(each => each?.name === 'anomaly_colors');
             return mapper("child") === mapper("parent_crop") && mapper("child") === mapper("anomaly");
         }"""
     ), "one colour scale"

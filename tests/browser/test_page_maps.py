@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import map_pixels, pixel_position, text_of, wait_for, wait_for_rows
+from fake_live import FakeScan
 
 pytestmark = pytest.mark.browser
 
@@ -82,7 +83,39 @@ def test_a_click_on_a_pixel_of_either_map_draws_its_spectrum(server, live, open_
     assert drawn[2][0] == 650
     title = text_of(page, "#pixel-title")
     assert title.startswith("Pixel row 13, column 21: score ")
-    assert "shift near 708 eV – FLAGGED" in title
+    assert title.endswith("– FLAGGED")
+    assert text_of(page, "#pixel-words") == "shift −1.20 ± 0.20 eV between 701 and 715 eV, Fe L3"
+
+
+def test_a_spike_is_named_drawn_apart_and_no_anomaly(server, live, open_page):
+    spiked = FakeScan(scan="spiked", shape=(16, 20), labels={(5, 7): 1, (6, 7): 2}, drift_ev=0.3)
+    server.do(live.start, spiked)
+    server.do(live.reveal, "spiked", range(16))
+    page = open_page(server.url).page
+    wait_for_rows(page, 16)
+    labels = map_pixels(page, "label_image")
+    assert (labels[5, 7], labels[6, 7]) == (1, 2)
+    assert np.isfinite(labels).sum() == 2
+    assert "X-ray spike" in text_of(page, "#legend")
+    assert "X-ray spike, no anomaly" in text_of(page, "#counters")
+    page.mouse.click(*pixel_position(page, 5, 7))
+    wait_for(page, "eelswatch.spectrum !== null")
+    peak_ev = spiked.shown["energy_ev"][5, 7]
+    assert text_of(page, "#pixel-words") == f"X-ray spike at {peak_ev:.0f} eV: no anomaly"
+    assert "FLAGGED" not in text_of(page, "#pixel-title")
+    assert "X-ray spike: no anomaly" in text_of(page, "#tip")
+
+
+def test_the_drift_of_the_rows_is_drawn_once_there_is_any(server, live, open_page):
+    server.do(live.start, FakeScan(scan="drifting", shape=(16, 20), drift_ev=0.3))
+    page = open_page(server.url).page
+    wait_for_rows(page, 0)
+    assert page.locator("#drift").is_hidden()
+    server.do(live.reveal, "drifting", range(3, 12))
+    wait_for_rows(page, 9)
+    assert page.locator("#drift").is_visible()
+    assert text_of(page, "#drift-words").startswith("−0.30 to 0.30 eV over 9 rows")
+    assert page.locator("#drift-line").get_attribute("d").count("L") == 8
 
 
 def test_row_0_is_on_top_and_pixels_are_square(server, live, open_page):

@@ -84,6 +84,7 @@ def test_any_order_split_and_duplication_gives_the_same_maps(data):
     np.testing.assert_array_equal(scan.assembly.arrays.counts, counts)
     np.testing.assert_array_equal(scan.maps.score, reference.maps.score)
     np.testing.assert_array_equal(scan.maps.p_value, reference.maps.p_value)
+    np.testing.assert_array_equal(scan.flagged(), reference.flagged())
 
 
 @pytest.mark.parametrize("hostile", hostile_corpus(), ids=lambda h: h.name)

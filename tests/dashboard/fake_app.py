@@ -10,10 +10,12 @@ from urllib.parse import unquote
 import msgspec
 import numpy as np
 import uvicorn
-from fake_live import ENERGY, FakeLive
+from fake_live import EDGE_EV, ENERGY, LABELS, FakeLive
 from fastapi import FastAPI, Request, Response
 
 from dashboard.router import routes
+from monitor.core.edges import nearest_edge
+from monitor.core.flagging import FlagRule
 from monitor.core.views import PixelView
 
 
@@ -97,6 +99,7 @@ def fake_app(live: FakeLive, token: str | None = None) -> FastAPI:
         shown = {name: float(layer[row, column]) for name, layer in held.shown.items()}
         arrived, scored = not np.isnan(shown["total"]), not np.isnan(shown["score"])
         counts, expected = held.spectrum(row, column)
+        peak_ev = shown["energy_ev"]
         z = (counts - expected) / np.sqrt(expected)
         return answer(
             PixelView(
@@ -113,6 +116,12 @@ def fake_app(live: FakeLive, token: str | None = None) -> FastAPI:
                 kind="shift" if scored else None,
                 evidence={"shift": 7.1} if scored else {},
                 why=None if scored else "this pixel waits for its neighbours" if arrived else "this pixel is missing",
+                label=(LABELS[int(shown["label"])] or None) if scored else None,
+                energy_span_ev=(peak_ev - 7, peak_ev + 7) if scored else None,
+                amount=-1.2 if scored and abs(peak_ev - EDGE_EV) < 1 else 0.1 if scored else None,
+                amount_error=0.2 if scored else None,
+                amount_unit="eV" if scored else None,
+                edge=nearest_edge(peak_ev) if scored else None,
             )
         )
 
@@ -138,11 +147,11 @@ def fake_app(live: FakeLive, token: str | None = None) -> FastAPI:
     async def fdr(request: Request):
         if lacks_token(request):
             return detail("this change needs the token", 401)
-        wanted = (await request.json())["fdr"]
-        if not 0 < wanted < 0.5:
-            return detail(f"got a false discovery rate of {wanted:g}, wanted more than 0 and less than 0.5", 422)
-        live.fdr = wanted
+        wanted = await request.json()
+        if not 0 < wanted.get("fdr", 0.1) < 0.5:
+            return detail(f"got a false discovery rate of {wanted['fdr']:g}, wanted more than 0 and less than 0.5", 422)
+        live.rule = FlagRule(**wanted)
         live.changed()
-        return answer({"fdr": wanted})
+        return answer(wanted)
 
     return app

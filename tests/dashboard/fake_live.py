@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from monitor.core.axes import EnergyAxis
-from monitor.core.calibration import discovery_threshold
+from monitor.core.flagging import FlagRule
 from monitor.core.views import (
     LAYERS,
     BlockCounts,
@@ -28,6 +28,7 @@ from monitor.core.views import (
 
 ENERGY = EnergyAxis(offset_ev=650.0, step_ev=0.5, size=240)
 EDGE_EV = 708.0
+LABELS = ["", "spike", "vacuum", "saturated"]
 
 
 @dataclass
@@ -41,6 +42,8 @@ class FakeScan:
     spot: tuple[int, int, int, int] | None = None
     seed: int = 0
     state: str = "open"
+    labels: dict[tuple[int, int], int] = field(default_factory=dict)
+    drift_ev: float = 0.0
     why: str | None = None
     row_version: np.ndarray = field(init=False)
     shown: dict[str, np.ndarray] = field(init=False)
@@ -64,7 +67,12 @@ class FakeScan:
             "total": rng.poisson(total).astype(float),
             "energy_ev": np.where(p < 1e-3, EDGE_EV, rng.uniform(ENERGY.lo_ev, ENERGY.hi_ev, self.shape)),
         }
+        self.truth["label"] = np.zeros(self.shape)
+        for pixel, label in self.labels.items():
+            self.truth["label"][pixel] = label
+            self.truth["p_value"][pixel] = 1.0
         self.shown = {name: np.full(self.shape, np.nan, dtype=np.float32) for name in LAYERS}
+        self.drifts_ev = np.full(self.shape[0], np.nan, dtype=np.float32)
         self.row_version = np.full(self.shape[0], -1)
 
     def spectrum(self, row, column):
@@ -87,7 +95,7 @@ class FakeLive:
         self._version = 0
         self._scans: dict[str, FakeScan] = {}
         self._rescans: dict[str, RescanView] = {}
-        self.fdr = 0.01
+        self.rule = FlagRule(fdr=0.01)
         self.status = "ok"
         self.notices: list[str] = []
         self.instrument = "Nion Swift"
@@ -111,6 +119,8 @@ class FakeLive:
                 held.shown[name][row] = held.truth[name][row]
                 held.shown[name][row, list(missing)] = np.nan
             held.row_version[row] = self._version
+            if scored:
+                held.drifts_ev[row] = held.drift_ev * np.sin(row)
 
     def end(self, scan: str, state="complete"):
         self._scans[scan].state = state
@@ -145,7 +155,8 @@ class FakeLive:
         return self._rescans[rescan]
 
     def p_threshold(self, scan: str) -> float:
-        return discovery_threshold(self._scans[scan].shown["p_value"], self.fdr)
+        shown = self._scans[scan].shown["p_value"]
+        return self.rule.threshold(shown, shown.size)
 
     # LiveView
 
@@ -164,7 +175,8 @@ class FakeLive:
             instrument=self.instrument,
             data_age_s=0.3,
             rate_spectra_per_s=7912.0,
-            fdr=self.fdr,
+            fdr=self.rule.fdr,
+            false_flags=self.rule.false_flags,
             wire_errors=WireErrorCounts(total=1, kinds={"not_json": 1}),
             stray=2,
         )
@@ -191,6 +203,9 @@ class FakeLive:
             latency_ms=Latency(p50=11.2, p99=38.0) if scored else Latency(p50=None, p99=None),
             lag_rows=0,
             why=scan.why,
+            labels={name: int((scan.shown["label"] == n).sum()) for n, name in enumerate(LABELS) if name},
+            fdr=self.rule.fdr,
+            false_flags=self.rule.false_flags,
         )
 
     def regions(self, scan: str) -> list[RegionView]:
@@ -237,5 +252,6 @@ class FakeLive:
             shape=held.shape,
             rows=rows,
             layers={name: held.shown[name][rows].copy() for name in LAYERS},
-            p_threshold=self.p_threshold(scan),
+            drift_ev=held.drifts_ev[rows],
+            p_threshold=np.full(held.shape[0], self.p_threshold(scan), np.float32),
         )

@@ -58,11 +58,11 @@ def test_the_socket_sends_a_snapshot_then_changed_rows(server):
         async with connect(address(server), max_size=None) as socket:
             header, payload = await receive(socket)
             assert header["maps"][0]["rows"] == list(range(32))
-            assert payload.size == 4 * 32 * 16
+            assert payload.size == 5 * 32 * 16
             server.do(server.live.reveal, "a", [5, 6])
             header, payload = await receive_until(socket, lambda header: header["maps"])
             assert header["maps"][0]["rows"] == [5, 6]
-            assert payload.size == 4 * 2 * 16
+            assert payload.size == 5 * 2 * 16
 
     asyncio.run(talk())
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dashboard.frame import decode_frame, encode_frame
 from dashboard.state import HEARTBEAT_NS, Seen, Wish, next_message, read_wish
+from monitor.core.flagging import FlagRule
 from monitor.core.views import LAYERS, ParentView
 
 
@@ -121,11 +122,23 @@ def test_a_new_threshold_alone_is_told_without_rows():
     live.reveal("a", range(20))
     page = Page(live)
     before = page.look()["maps"][0]["p_threshold"]
-    live.fdr = 1e-6
+    live.rule = FlagRule(fdr=1e-6)
     live.changed()
     entry = page.look()["maps"][0]
     assert entry["rows"] == []
-    assert entry["p_threshold"] < before
+    assert len(entry["p_threshold"]) == 20, "one a row"
+    assert entry["p_threshold"][0] < before[0]
+
+
+def test_labels_and_the_drift_of_each_row_come_with_the_rows():
+    live = live_with(FakeScan(scan="a", shape=(6, 4), labels={(2, 1): 1}, drift_ev=0.3))
+    live.reveal("a", [2])
+    page = Page(live)
+    entry = page.look()["maps"][0]
+    assert page.maps["watched"]["label"][2].tolist() == [0, 1, 0, 0]
+    assert entry["drift_ev"] == [None, None, pytest.approx(0.3 * np.sin(2), abs=1e-4), None, None, None]
+    live.reveal("a", [5])
+    assert page.look()["maps"][0]["drift_ev"] == [pytest.approx(0.3 * np.sin(5), abs=1e-4)]
 
 
 def test_the_newest_scan_is_followed_but_a_rescan_does_not_pull_the_page_away():

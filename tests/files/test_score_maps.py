@@ -22,6 +22,31 @@ def some_maps(shape=(3, 4), card='{"schema": "eelswatch.card/1"}', **changes):
     return ScoreMaps(card=card, **(fields | changes))
 
 
+MORE = {"label": "|u1", "energy_lo_ev": "<f4", "energy_hi_ev": "<f4", "amount": "<f4", "amount_error": "<f4"}
+
+
+def more_maps(shape=(3, 4)):
+    """The maps that a model of today gives beside the promised ones."""
+    return {name: np.full(shape, 2) for name in MORE} | {"drift_ev": np.linspace(-0.3, 0.3, shape[0])}
+
+
+def test_an_archive_holds_labels_spans_amounts_and_the_drift_of_each_row_beside_them(tmp_path):
+    maps = some_maps(**more_maps())
+    write_score_maps(tmp_path / "maps.npz", maps)
+    with np.load(tmp_path / "maps.npz", allow_pickle=False) as archive:
+        types = {name: archive[name].dtype.str for name in (*MORE, "drift_ev")}
+        assert types == MORE | {"drift_ev": "<f4"}
+        assert archive["drift_ev"].shape == (3,)
+    back = read_score_maps(tmp_path / "maps.npz")
+    for name, values in maps.arrays().items():
+        np.testing.assert_array_equal(getattr(back, name), values)
+
+
+def test_a_drift_of_other_rows_than_the_maps_have_is_refused(tmp_path):
+    with pytest.raises(DataError, match="one shape"):
+        write_score_maps(tmp_path / "maps.npz", some_maps(drift_ev=np.zeros(4)))
+
+
 @pytest.mark.parametrize("total", [None, np.full((3, 4), 1e5, "f4")])
 def test_an_archive_holds_exactly_the_promised_arrays(tmp_path, total):
     maps = some_maps(total=total)
@@ -64,7 +89,7 @@ def test_an_hspy_carries_the_calibration_of_its_source_and_loses_nothing(tmp_pat
         pixel_nm=(0.2, 0.3),
     )
     long_card = json.dumps({"knots": np.random.default_rng(0).random(9000).tolist(), "title": "µ"})
-    maps = some_maps(card=long_card, total=np.ones((3, 4), "f4"))
+    maps = some_maps(card=long_card, total=np.ones((3, 4), "f4"), **more_maps())
     write_score_maps(tmp_path / "maps.hspy", maps, source)
     (signal,) = file_reader(str(tmp_path / "maps.hspy"))
     np.testing.assert_array_equal(signal["data"], maps.score)
@@ -73,6 +98,6 @@ def test_an_hspy_carries_the_calibration_of_its_source_and_loses_nothing(tmp_pat
         (0.3, "nm", False),
     ]
     kept = signal["original_metadata"]["eelswatch"]
-    for name in ("p_value", "flag", "energy_ev", "kind", "total"):
+    for name in ("p_value", "flag", "energy_ev", "kind", "total", *more_maps()):
         np.testing.assert_array_equal(kept[name], maps.arrays()[name])
     assert "".join(kept["card"]) == long_card

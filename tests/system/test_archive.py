@@ -1,10 +1,15 @@
 """The store on disk: what it keeps, and what it does when the disk will not take it."""
 
+import json
+import sqlite3
+
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from monitor.core import wire
 from monitor.core.errors import ConfigError, WireError
+from monitor.core.flagging import FlagRule
 from monitor.core.session import Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits
@@ -18,7 +23,7 @@ def open_archive(tmp_path):
     opened = []
 
     def open_one():
-        archive = Archive(tmp_path / "data", card=a_card(), fdr=0.05)
+        archive = Archive(tmp_path / "data", card=a_card(), rule=FlagRule(fdr=0.05))
         archive.open()
         opened.append(archive)
         return archive
@@ -50,6 +55,50 @@ def test_an_ended_scan_comes_back_from_disk_as_it_was(open_archive):
     np.testing.assert_array_equal(found.maps.score, scan.maps.score)
     np.testing.assert_array_equal(found.assembly.arrays.counts, a_map())
     assert found.view() == before
+
+
+def test_a_scan_keeps_the_rule_it_was_flagged_by(open_archive):
+    archive = open_archive()
+    archive.rule = FlagRule(false_flags=2.0)
+    run(archive, rows_of(a_map()))
+    archive.close()
+    found = open_archive().find("s")
+    assert found.record.rule == FlagRule(false_flags=2.0)
+    assert found.view().false_flags == 2.0
+
+
+def test_a_scan_that_an_earlier_monitor_has_recorded_opens_as_it_was(open_archive, tmp_path):
+    archive = open_archive()
+    scan = run(archive, rows_of(a_map())).find("s")
+    archive.close()
+    (path,) = tmp_path.glob("data/scans/*/maps.npz")
+    with np.load(path, allow_pickle=False) as now:
+        of_old = {n: now[n] for n in ("score", "p_value", "flag", "energy_ev", "kind", "total", "card")}
+    np.savez(path, **of_old)
+    with sqlite3.connect(tmp_path / "data" / "catalogue.sqlite") as db:
+        for column, gone in (("record", ["false_flags"]), ("view", ["labels", "fdr", "false_flags"])):
+            kept = json.loads(db.execute(f"SELECT {column} FROM scans").fetchone()[0])
+            db.execute(f"UPDATE scans SET {column} = ?", (json.dumps({n: kept[n] for n in kept if n not in gone}),))
+    db.close()
+    again = open_archive()
+    assert again.views["s"].labels == {}
+    found = again.find("s")
+    assert found.record.rule == FlagRule(fdr=0.05)
+    np.testing.assert_array_equal(found.maps.score, scan.maps.score)
+    np.testing.assert_array_equal(found.flagged(), scan.flagged())
+    np.testing.assert_array_equal(found.maps.energy_hi_ev, scan.maps.energy_ev)
+    assert np.isnan(found.maps.drift_ev).all()
+
+
+def test_a_recorded_scan_names_its_evidence_after_the_model_that_scored_it(open_archive, tmp_path):
+    archive = open_archive()
+    run(archive, rows_of(a_map()))
+    archive.close()
+    other = Archive(tmp_path / "data", card=replace(a_card(), evidence=["of", "another"], labels=[]), rule=archive.rule)
+    other.open()
+    assert other.find("s").card.family(0) == "intensity"
+    assert set(other.find("s").view().labels) == {"spike", "vacuum", "saturated"}
+    other.close()
 
 
 def test_what_cannot_be_written_stays_at_hand_is_told_and_written_later(open_archive, tmp_path):

@@ -88,6 +88,8 @@ def test_a_map_whose_axis_does_not_cover_the_model(material, tmp_path):
     "arguments",
     [
         ["score"],
+        ["score", "m.onnx", "f.npz", "-o", "o.npz", "--fdr", "0.1", "--false-flags", "1"],
+        ["score", "m.onnx", "f.npz", "-o", "o.npz", "--false-flags", "-1"],
         ["score", "--nonsense"],
         ["nonsense"],
         ["--nonsense"],
@@ -104,7 +106,15 @@ def test_misuse_is_one_line_and_exit_2(arguments, tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--fdr", "1.5"], ["--mode", "push"], ["--stall", "inf"], ["--http", "nowhere"], ["--device", "tpu"]],
+    [
+        ["--fdr", "1.5"],
+        ["--fdr", "0.1", "--false-flags", "1"],
+        ["--false-flags", "0"],
+        ["--mode", "push"],
+        ["--stall", "inf"],
+        ["--http", "nowhere"],
+        ["--device", "tpu"],
+    ],
     ids=" ".join,
 )
 def test_a_setting_out_of_its_range_is_misuse(wrong, material, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from tests.live import command, messages_of
 
 
-def test_one_pixel_shows_its_spectrum_against_expectation(serve, material):
+def test_one_pixel_shows_its_spectrum_against_expectation(serve, material, tmp_path):
     service, sender = serve()
     sender.send(*messages_of(material.image, "film"))
     service.closed("film")
@@ -20,6 +20,9 @@ def test_one_pixel_shows_its_spectrum_against_expectation(serve, material):
     assert len(z) == len(pixel["expected"]) == 120
     assert 0.5 < z.std() < 1.5
     assert pixel["score"] > 0
+    lo, hi = pixel["energy_span_ev"]
+    assert lo <= pixel["energy_peak_ev"] <= hi
+    assert pixel["kind"] in service.maps("film", tmp_path)["card"].item()
     assert 0 < pixel["p_value"] <= 1
 
 
@@ -51,6 +54,9 @@ def test_maps_of_a_scan_under_way_are_those_so_far(serve, material, tmp_path):
         ("api/settings/fdr", {"fdr": 1.5}, "PUT", 422),
         ("api/settings/fdr", {"fdr": "0.05"}, "PUT", 422),
         ("api/settings/fdr", {"fdr": "x"}, "PUT", 422),
+        ("api/settings/fdr", {}, "PUT", 422),
+        ("api/settings/fdr", {"false_flags": 0}, "PUT", 422),
+        ("api/settings/fdr", {"fdr": 0.1, "false_flags": 1}, "PUT", 422),
     ],
 )
 def test_a_refusal_is_one_sentence(serve, material, path, body, method, status):
@@ -113,6 +119,28 @@ def test_the_running_threshold_moves_the_flags(serve, material, tmp_path):
     after = service.scan("film")["pixels"]["flagged"]
     assert after > before
     assert service.maps("film", tmp_path)["flag"].sum() == after
+
+
+def test_the_threshold_may_be_stated_as_false_flags_per_scan(serve, material, tmp_path):
+    service, sender = serve("--false-flags", "2")
+    assert service.ask("api/health")[1]["false_flags"] == 2.0
+    sender.send(*messages_of(material.image, "film"))
+    view = service.closed("film")
+    assert (view["fdr"], view["false_flags"]) == (None, 2.0)
+    maps = service.maps("film", tmp_path)
+    np.testing.assert_array_equal(maps["flag"], maps["p_value"].astype(float) <= 2 / 1024)
+    assert service.ask("api/settings/fdr", {"false_flags": 50}, "PUT") == (200, {"false_flags": 50.0})
+    np.testing.assert_array_equal(service.maps("film", tmp_path)["flag"], maps["p_value"].astype(float) <= 50 / 1024)
+    assert service.ask("api/settings/fdr", {"fdr": 0.2}, "PUT") == (200, {"fdr": 0.2})
+    health = service.ask("api/health")[1]
+    assert (health["fdr"], health["false_flags"]) == (0.2, None)
+
+
+def test_an_option_comes_before_the_other_way_to_say_it_in_the_file(serve, tmp_path):
+    config = tmp_path / "eelswatch.toml"
+    config.write_text("fdr = 0.05\n")
+    service, _ = serve("--config", str(config), "--false-flags", "3")
+    assert service.ask("api/health")[1]["false_flags"] == 3.0
 
 
 def test_metrics_are_prometheus_text(serve):

@@ -118,6 +118,7 @@ def test_the_demo_finds_a_defect_and_its_child_scan_confirms_it(tmp_path, materi
     assert "eelswatch ready http://127.0.0.1:" in done.stdout
     from monitor.core.axes import EnergyAxis
     from monitor.core.calibration import Calibration, Tail
+    from monitor.core.flagging import FlagRule
     from monitor.core.model_card import Card, Noise, Training
     from monitor.io.archive import Archive
 
@@ -134,7 +135,7 @@ def test_the_demo_finds_a_defect_and_its_child_scan_confirms_it(tmp_path, materi
         parity=0.0,
         sha256="",
     )
-    archive = Archive(tmp_path / "data", card=card, fdr=0.01)
+    archive = Archive(tmp_path / "data", card=card, rule=FlagRule(fdr=0.01))
     archive.open()
     finished = [request for request in archive.rescans() if request.state == "done"]
     assert finished

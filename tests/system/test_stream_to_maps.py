@@ -142,6 +142,22 @@ def test_a_monitor_killed_in_mid_scan_goes_on_after_a_restart(serve, material, o
     assert_same_maps(again.maps("killed", tmp_path), offline)
 
 
+def test_a_rule_set_in_mid_scan_flags_its_rows_anew_and_outlives_a_crash(serve, material, tmp_path):
+    service, sender = serve()
+    messages = messages_of(material.image, "ruled")
+    sender.send(*messages[:20])
+    service.until(lambda: service.scan("ruled").get("pixels", {}).get("scored", 0) >= 15 * 32, "the first scores")
+    service.ask("api/settings/fdr", {"false_flags": 30}, "PUT")
+    view, maps = service.scan("ruled"), service.maps("ruled", tmp_path)
+    assert (view["state"], view["fdr"], view["false_flags"]) == ("open", None, 30.0)
+    assert view["pixels"]["flagged"] == maps["flag"].sum() > 0
+    np.testing.assert_array_equal(maps["flag"], maps["p_value"] <= np.float32(30 / 1024))
+    service.stop(signal.SIGKILL)
+    again, _ = serve(sender=sender)
+    sender.send(messages[0], *messages[20:])
+    assert again.closed("ruled")["false_flags"] == 30.0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_the_service_with_exit_0(serve, number):
     service, _ = serve()

@@ -1,0 +1,99 @@
+"""The two ways to say how many flags may be false, and the flags of one scan while it runs and after it.
+
+While rows arrive they are judged as they come, by a rule that holds at every moment (`online`). Once the scan has ended
+its whole map is judged at once: flags of a finished scan depend on its maps alone, never on the order of arrival.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.axes import ScanGrid
+from monitor.core.calibration import discovery_threshold
+from monitor.core.errors import UsageError
+from monitor.core.online import BatchBH
+
+DEFAULT_FDR = 0.01
+LARGEST_P = 0.5
+"""No rule flags beyond this p-value: a pixel that is merely labelled has p = 1."""
+
+
+class FlagRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Either `fdr`, the share of the flags that may be false, or `false_flags`, how many a clean scan has about."""
+
+    fdr: float | None = None
+    false_flags: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.fdr is None) == (self.false_flags is None):
+            raise UsageError("fdr and false_flags are two ways to set one threshold; give one of them")
+        if self.fdr is not None and not 0 < self.fdr < 1:
+            raise UsageError(f"fdr {self.fdr:g}; wanted above 0 and below 1, for example 0.01")
+        if self.false_flags is not None and not 0 < self.false_flags < math.inf:
+            raise UsageError(f"false_flags {self.false_flags:g}; wanted a number above 0, for example 1")
+
+    @classmethod
+    def asked(cls, *, fdr: float | None, false_flags: float | None) -> FlagRule:
+        """The rule of two options, a false discovery rate of 1 % without; raises UsageError where both are given."""
+        if fdr is None and false_flags is None:
+            return cls(fdr=DEFAULT_FDR)
+        return cls(fdr=fdr, false_flags=false_flags)
+
+    def threshold(self, p_values: NDArray[np.floating], pixels: int) -> float:
+        """The p-value up to which pixels of a finished map of `pixels` pixels are flagged; 0.0 flags none."""
+        if self.fdr is not None:
+            return min(discovery_threshold(p_values, self.fdr), LARGEST_P)
+        return self._fixed(pixels)
+
+    def _fixed(self, pixels: int) -> float:
+        assert self.false_flags is not None
+        return min(self.false_flags / pixels, LARGEST_P)
+
+    def __str__(self) -> str:
+        if self.fdr is not None:
+            return f"a false discovery rate of {self.fdr:g}"
+        return f"about {self.false_flags:g} false flag{'' if self.false_flags == 1 else 's'} per scan"
+
+
+class RunningFlags:
+    """Thresholds of the rows of one open scan: each row keeps the one that it got with its first score."""
+
+    def __init__(self, rule: FlagRule, grid: ScanGrid) -> None:
+        self._grid = grid
+        self._order: list[int] = []
+        self._begin(rule)
+
+    def scored(self, row0: int, p_values: NDArray[np.floating]) -> None:
+        """Rows from `row0` on have got `p_values` (row, column); those that had none before are judged now."""
+        for row, values in enumerate(p_values, start=row0):
+            if not self._judged[row] and np.isfinite(values).any():
+                self._judged[row] = True
+                self._order.append(row)
+                self._judge(row, values)
+
+    def change(self, rule: FlagRule, p_values: NDArray[np.floating]) -> None:
+        """Another rule: rows of the map (row, column) are judged anew in the order in which they came."""
+        self._begin(rule)
+        for row in self._order:
+            self._judged[row] = True
+            self._judge(row, p_values[row])
+
+    def thresholds(self) -> NDArray[np.float32]:
+        """The p-value up to which each row flags, (row,); 0 where nothing has been judged yet."""
+        return self._thresholds
+
+    def _begin(self, rule: FlagRule) -> None:
+        self._rule = rule
+        self._online = None if rule.fdr is None else BatchBH(rule.fdr, batches=self._grid.rows)
+        self._judged = np.zeros(self._grid.rows, np.bool_)
+        self._thresholds = np.zeros(self._grid.rows, np.float32)
+
+    def _judge(self, row: int, p_values: NDArray[np.floating]) -> None:
+        if self._online is None:
+            self._thresholds[row] = self._rule.threshold(p_values, self._grid.pixels)
+        else:
+            self._thresholds[row] = min(self._online.test(p_values), LARGEST_P)

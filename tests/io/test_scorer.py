@@ -1,0 +1,56 @@
+"""Strips through a session that stands in for ONNX Runtime's."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from monitor.core.resampling import resampler
+from monitor.core.strips import cut_strip
+from monitor.io.scorer import Scorer
+from tests.doubles import AXIS, a_card
+
+ROWS, COLUMNS = 5, 4
+SHAPES = {"score": (), "energy_index": (), "kind": (), "label": (), "span": (2,), "amount": (2,)}
+
+
+class GraphSession:
+    """Answers for a graph of which `outputs` is all there is; each output's first channel is its row."""
+
+    def __init__(self, *outputs):
+        self._outputs = outputs
+
+    def get_outputs(self):
+        return [SimpleNamespace(name=name) for name in self._outputs]
+
+    def run(self, names, feeds, _options):
+        assert set(names) <= set(self._outputs), "asked for what the graph does not have"
+        batch, rows, columns = feeds["counts"].shape[:3]
+        row = np.arange(rows, dtype=np.float32)
+        return [
+            np.broadcast_to(row, (batch, rows))
+            if name == "drift"
+            else np.broadcast_to(row.reshape(-1, 1, *(1 for _ in SHAPES[name])), (batch, rows, columns, *SHAPES[name]))
+            for name in names
+        ]
+
+
+def scores_of(*outputs):
+    counts = np.ones((ROWS, COLUMNS, AXIS.size), np.float32)
+    strip = cut_strip(counts, np.ones((ROWS, COLUMNS), bool), 1, 3, halo=1, resample=resampler(AXIS, AXIS))
+    return Scorer(GraphSession(*outputs), a_card(), name="m").score(strip)
+
+
+def test_all_that_a_graph_says_of_the_strips_own_rows_is_taken():
+    scores = scores_of("score", "energy_index", "kind", "label", "span", "amount", "drift", "expected")
+    assert scores.drift_ev.tolist() == [1, 2], "without the halo"
+    assert scores.label.shape == scores.kind.shape == (2, COLUMNS)
+    assert scores.span.shape == scores.amount.shape == (2, COLUMNS, 2)
+    assert scores.span[1, 0].tolist() == [2, 2]
+
+
+def test_a_graph_of_an_earlier_exporter_says_less_and_is_scored_all_the_same():
+    scores = scores_of("score", "energy_index", "kind", "expected", "latent")
+    assert (scores.label == 0).all()
+    np.testing.assert_array_equal(scores.span, np.stack([scores.energy_index] * 2, -1))
+    assert np.isnan(scores.amount).all()
+    assert np.isnan(scores.drift_ev).all()
