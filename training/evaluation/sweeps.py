@@ -69,7 +69,7 @@ def all_sweeps(workshop: Workshop) -> list[Sweep]:
 def _concentration(workshop: Workshop) -> list[Comparison]:
     base = workshop.methods(workshop.usual())
     scenes = [
-        workshop.scene(f"single pixels, {share:.1%}, Fe L moved 2.4 eV", replace(PIXELS, pixel_share=share))
+        workshop.scene(f"single pixels, {share * 100:g} %, Fe L moved 2.4 eV", replace(PIXELS, pixel_share=share))
         if share != PIXELS.pixel_share
         else pixels_moved(workshop, 2.4)
         for share in workshop.plan.shares
