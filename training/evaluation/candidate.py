@@ -69,7 +69,7 @@ class ModelCandidate:
         card, same = self._scorer.card, resampler(self.energy, self.energy)
         assert isinstance(same, Resampler), "an axis covers itself"
         score, expected = [], []
-        for strip in strips_of(counts, np.isfinite(counts).all(-1), card=card, resample=same):
+        for strip in strips_of(counts, np.isfinite(counts.sum(-1)), card=card, resample=same):
             score.append(self._scorer.score(strip).score)
             expected.append(self._scorer.detail(strip).expected)
         whole = np.concatenate(score)

@@ -13,7 +13,7 @@ from training.evaluation.metrics import (
     bimodality,
     found_at,
     judged_flags,
-    mean_of,
+    mean_share,
     pooled,
     roc_area,
     roc_curve,
@@ -55,7 +55,7 @@ def figures_of(method: Method, trials: Sequence[Trial], scored: Sequence[Scored]
             for truth, each in zip(truths, scored, strict=True)
             if name in each.p_values
         ]
-        f1, precision, recall = (mean_of(each) for each in zip(*flags, strict=True)) if flags else (None, None, None)
+        f1, precision, recall = (mean_share(each) for each in zip(*flags, strict=True)) if flags else (None, None, None)
         figures = MethodFigures(
             method=method.name,
             role=method.role,

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from bokeh import plotting
 from bokeh.models import ColorBar, FactorRange, LinearColorMapper, Whisker
 from bokeh.palettes import Colorblind8, Viridis256
-from bokeh.plotting import ColumnDataSource, figure
+from bokeh.plotting import ColumnDataSource
 from bokeh.transform import dodge
 
 from training.evaluation.results import Comparison, Example, MethodFigures, Nominal, Sweep
 
+figure: Any = plotting.figure  # its keyword arguments are beyond what can be typed
 MOST_BASELINES = 4
 OURS_COLOUR, BASELINE_COLOUR, LIMIT_COLOUR = Colorblind8[0], Colorblind8[1], "#555555"
 SIZE = {"width": 640, "height": 400, "toolbar_location": "right", "tools": "pan,wheel_zoom,box_zoom,reset,hover"}
@@ -71,7 +73,7 @@ def calibration(curves: Sequence[Nominal]) -> Any:
 def bars(sweep: Sweep) -> Any:
     """Ours beside the best baseline at each point of a sweep, found at 1e-3 false alarms, with intervals."""
     labels = [f"{number + 1}. {point.title}" for number, point in enumerate(sweep.points)]
-    plot = figure(x_range=(0, 1.05), y_range=FactorRange(*reversed(labels)), title=sweep.name, **SIZE)
+    plot = figure(x_range=(0, 1.05), y_range=FactorRange(factors=labels[::-1]), title=sweep.name, **SIZE)
     plot.width, plot.height = 960, 120 + 60 * len(labels)
     for role, colour, offset in (("ours", OURS_COLOUR, 0.17), ("baseline", BASELINE_COLOUR, -0.17)):
         rows = []
@@ -95,13 +97,14 @@ def example_map(example: Example) -> Any:
     """-log10 p of a scene, the true defects outlined."""
     image, truth = np.array(example.minus_log_p), np.array(example.truth)
     rows, columns = image.shape
-    mapper = LinearColorMapper(palette=Viridis256, low=0, high=max(6.0, float(np.quantile(image, 0.999))))
+    mapper: Any = LinearColorMapper(palette=Viridis256, low=0, high=max(6.0, float(np.quantile(image, 0.999))))
     plot = figure(x_range=(0, columns), y_range=(rows, 0), title=example.title, match_aspect=True, **SIZE)
     plot.width, plot.height = 560, 500
     plot.image(image=[image], x=0, y=0, dw=columns, dh=rows, color_mapper=mapper)
     at_row, at_column = np.nonzero(truth)
     plot.rect(at_column + 0.5, at_row + 0.5, 1, 1, fill_alpha=0, line_color="white", line_width=0.7)
-    plot.add_layout(ColorBar(color_mapper=mapper, title="-log10 p"), "right")
+    bar: Any = ColorBar  # the name of its mapper is inherited, which the type checker does not see
+    plot.add_layout(bar(color_mapper=mapper, title="-log10 p"), "right")
     plot.xaxis.axis_label, plot.yaxis.axis_label = "column", "row"
     return plot
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from training.evaluation.baselines import Baseline, Judge
 from training.evaluation.candidate import Candidate
-from training.evaluation.metrics import conformal
+from training.evaluation.metrics import p_values as p_values_of
 from training.evaluation.trial import Trial, likelihood_ratio
 
 FloatArray = NDArray[np.floating]
@@ -27,12 +27,16 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """`judge` gives None where the trial does not reach over the method's energy axis. `role` as in MethodFigures."""
+    """`judge` gives None where the trial does not reach over the method's energy axis. `role` as in MethodFigures.
+
+    `slow` ones are left to the standard scenes.
+    """
 
     name: str
     role: str
     fit: str
     judge: Callable[[Trial], Scored | None]
+    slow: bool = False
 
 
 LIMIT = Method(
@@ -57,25 +61,25 @@ def of_candidate(candidate: Candidate, *, role: str, fit: str) -> Method:
 
 
 def fitted_clean(baseline: Baseline, learn_from: FloatArray, calibrate_on: FloatArray) -> Method:
-    """A baseline that has seen a clean map, with conformal p-values from another; both (row, column, energy)."""
+    """A baseline that has seen a clean map, with p-values from another; both (row, column, energy)."""
     judge_counts = baseline.learn(learn_from.reshape(-1, learn_from.shape[-1]))
     clean = judge_counts(calibrate_on)
 
     def judge(trial: Trial) -> Scored:
         scores = judge_counts(trial.counts)
-        return Scored(scores=scores, p_values={name: conformal(score, clean[name]) for name, score in scores.items()})
+        return Scored(scores=scores, p_values={name: p_values_of(score, clean[name]) for name, score in scores.items()})
 
-    return Method(name=baseline.name, role="baseline", fit=ON_CLEAN, judge=judge)
+    return Method(name=baseline.name, role="baseline", fit=ON_CLEAN, judge=judge, slow=baseline.slow)
 
 
 def fitted_there(baseline: Baseline) -> Method:
     """A baseline that is fitted on the very map it judges, anomalies included; it has no clean reference."""
 
     def judge(trial: Trial) -> Scored:
-        present = np.isfinite(trial.counts).all(-1)
+        present = np.isfinite(trial.counts.sum(-1))
         learnt: Judge = baseline.learn(trial.counts[present])
         filled = np.where(present[..., None], trial.counts, trial.counts[present].mean(0))
         scores = learnt(filled)
         return Scored(scores={name: np.where(present, score, np.nan) for name, score in scores.items()})
 
-    return Method(name=baseline.name, role="baseline", fit=ON_ITSELF, judge=judge)
+    return Method(name=baseline.name, role="baseline", fit=ON_ITSELF, judge=judge, slow=baseline.slow)

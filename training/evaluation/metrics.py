@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kurtosis, rankdata, skew, t
+from scipy.stats import genpareto, kurtosis, rankdata, skew, t
 
 from training.evaluation.results import Figure
 
 BLOCK_PX = 8
 RESAMPLES = 200
+TAIL_SHARE, LEAST_TAIL, SMALLEST_P = 0.02, 30, 1e-30
 CURVE_AT = np.unique(np.concatenate((np.geomspace(1e-4, 1.0, 41), [1e-3])))
 FloatArray = NDArray[np.floating]
 
@@ -138,11 +139,30 @@ def _log(score: FloatArray) -> FloatArray:
     return finite if (finite < 0).any() else np.log(finite[finite > 0])
 
 
-def conformal(score: FloatArray, clean: FloatArray) -> FloatArray:
-    """p-values of `score` (any shape) by the scores of `clean` pixels alone, NaN where the score is."""
+def p_values(score: FloatArray, clean: FloatArray) -> FloatArray:
+    """p-values of `score` (any shape) by the scores of `clean` pixels, NaN where the score is.
+
+    Conformal but for the last fiftieth of them, where a generalised Pareto tail takes over: with the count alone no
+    pixel could be flagged where few are anomalous.
+    """
     clean = np.sort(clean[np.isfinite(clean)], axis=None)
     at_least = clean.size - np.searchsorted(clean, score, side="left")
-    return np.where(np.isfinite(score), (1 + at_least) / (clean.size + 1), np.nan)
+    p = (1 + at_least) / (clean.size + 1)
+    start = clean[int((1 - TAIL_SHARE) * clean.size)]
+    excess = clean[clean > start] - start
+    if excess.size >= LEAST_TAIL:
+        shape = float(np.clip(genpareto.fit(excess, floc=0)[0], -0.1, 0.2))
+        tail = genpareto(shape, scale=excess.mean() * (1 - shape)).sf(np.asarray(score) - start)
+        p = np.where(score > start, excess.size / (clean.size + 1) * tail, p)
+    return np.where(np.isfinite(score), np.maximum(p, SMALLEST_P), np.nan)
+
+
+def mean_share(values: Sequence[float]) -> Figure:
+    """As `mean_of`, of numbers that lie between 0 and 1: so does their interval."""
+    figure = mean_of(values)
+    if figure.lo is None or figure.hi is None:
+        return figure
+    return Figure(value=figure.value, lo=max(figure.lo, 0.0), hi=min(figure.hi, 1.0))
 
 
 def mean_of(values: Sequence[float]) -> Figure:

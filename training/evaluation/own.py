@@ -51,7 +51,8 @@ def own_data(
         *(fitted_there(each) for each in baselines(slow=False)),
     ]
     found = []
-    for how, title in (("roll", "the paper's roll"), ("shift", "a true shift")):
+    ways: tuple[tuple[Literal["roll", "shift"], str], ...] = (("roll", "the paper's roll"), ("shift", "a true shift"))
+    for how, title in ways:
         for shift_ev in shifts_ev:
             trials = [injected(clean, shift_ev, how=how, seed=seed + i) for i in range(replicates)]
             found.append(compare(f"{candidate.name} on {name}: {title} by {shift_ev:g} eV", trials, methods))
@@ -62,7 +63,7 @@ def injected(clean: Trial, shift_ev: float, *, how: Literal["roll", "shift"], se
     """The map with its most prominent peak moved in 1.6 % of its single pixels, up or down at random."""
     rng = np.random.default_rng(seed)
     counts, step_ev = clean.counts.copy(), abs(clean.energy.step_ev)
-    present = np.isfinite(counts).all(-1)
+    present = np.isfinite(counts.sum(-1))
     mask, sign = chosen_pixels(present, PAPER_SHARE, rng)
     half = max(round(HALF_WINDOW_EV / step_ev), 2)
     peak = most_prominent(counts[present].mean(0), step_ev)

@@ -8,6 +8,7 @@ nobody told anything, the default threshold, several replicates.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from training.evaluation.baselines import Baseline, baselines
 from training.evaluation.candidate import Candidate
 from training.evaluation.comparison import DEFAULT_FDR
 from training.evaluation.method import fitted_clean
-from training.evaluation.metrics import best_f1, judged_flags, mean_of
+from training.evaluation.metrics import best_f1, judged_flags, mean_share
 from training.evaluation.results import Figure, PaperRow
 from training.evaluation.roll import (
     PAPER_HALF_WINDOW,
@@ -50,8 +51,14 @@ FloatArray = NDArray[np.floating]
 def paper_experiment(workshop: Workshop) -> list[PaperRow]:
     """The paper's own figures and ours beside them."""
     plan, axis = workshop.plan, paper_axis(workshop.plan.paper_channels)
-    size = {"rows": plan.paper_size, "columns": plan.paper_size}
-    scene = workshop.scene("paper's cube", energy=axis, counts_per_pixel=plan.paper_counts, **size)
+    scene = replace(
+        workshop.usual(),
+        name="paper's cube",
+        rows=plan.paper_size,
+        columns=plan.paper_size,
+        energy=axis,
+        counts_per_pixel=plan.paper_counts,
+    )
     cube = Trial.of(scene, workshop.number(TRAIN)).counts
     model = workshop.candidate("paper's cube", cube, axis)
     rows = [
@@ -105,7 +112,7 @@ def _mended(workshop: Workshop, scene: Scene, cube: NDArray[np.float32], model: 
             counts[mask] = rng.poisson(_rolled(expected, sign, shift_ev, scene.energy))
             for name, flag in flags.items():
                 f1[name][at].append(judged_flags(mask, flag(counts)).f1)
-    return [PaperRow(method=name, source=MENDED, f1=[mean_of(each) for each in f1[name]]) for name in flags]
+    return [PaperRow(method=name, source=MENDED, f1=[mean_share(each) for each in f1[name]]) for name in flags]
 
 
 def _rolled(spectra: FloatArray, sign: NDArray[np.int64], shift_ev: float, axis: EnergyAxis) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.comparison import false_share
-from training.evaluation.metrics import mean_of
+from training.evaluation.metrics import mean_of, mean_share
 from training.evaluation.rebuilding import chi2_per_dof, excess, halves
 from training.evaluation.results import Discovery, Example, Nominal, Reconstruction
 from training.evaluation.subspace import pca, poisson_pca
@@ -45,7 +45,7 @@ def discovery(workshop: Workshop) -> Discovery:
         for scene in standard_scenes(workshop)
         for share in false_share(workshop.trials(scene), ours, DISCOVERY_FDR)
     ]
-    return Discovery(asked=DISCOVERY_FDR, seen=mean_of(shares), scenes=len(shares))
+    return Discovery(asked=DISCOVERY_FDR, seen=mean_share(shares), scenes=len(shares))
 
 
 def reconstructions(workshop: Workshop) -> list[Reconstruction]:

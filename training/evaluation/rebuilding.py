@@ -26,7 +26,7 @@ def deviance(counts: FloatArray, expected: FloatArray) -> FloatArray:
 
 def deviance_floor(expected: FloatArray) -> FloatArray:
     """The deviance to expect of Poisson counts whose true expectation is `expected`: about 1, less under 1 count."""
-    k = np.arange(600)
+    k = np.arange(600.0)
     weights = poisson.pmf(k, FLOOR_AT[:, None])
     table = (weights * deviance(k, FLOOR_AT[:, None])).sum(1)
     beyond = 1 + 1 / (6 * np.maximum(expected, 1.0))  # the first term of its series in 1 / expected

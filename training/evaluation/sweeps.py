@@ -44,7 +44,7 @@ def standard_scenes(workshop: Workshop) -> list[Scene]:
 
 def all_sweeps(workshop: Workshop) -> list[Sweep]:
     """Every sweep, with a reason for each one that was left out."""
-    base = workshop.methods(workshop.usual())
+    base = _base(workshop)
     shift = [workshop.compare(pixels_moved(workshop, shift_ev), base) for shift_ev in workshop.plan.shifts_ev]
     sweeps = [Sweep(name="shift", points=shift), Sweep(name="concentration", points=_concentration(workshop))]
     trained = {
@@ -67,7 +67,7 @@ def all_sweeps(workshop: Workshop) -> list[Sweep]:
 
 
 def _concentration(workshop: Workshop) -> list[Comparison]:
-    base = workshop.methods(workshop.usual())
+    base = _base(workshop)
     scenes = [
         workshop.scene(f"single pixels, {share * 100:g} %, Fe L moved 2.4 eV", replace(PIXELS, pixel_share=share))
         if share != PIXELS.pixel_share
@@ -90,12 +90,16 @@ def _dose(workshop: Workshop) -> list[Comparison]:
             continue
         scene = replace(pixels_moved(workshop, 2.4), name=_at_dose(dose), counts_per_pixel=dose)
         clean = workshop.scene(f"{dose:g} counts", counts_per_pixel=dose)
-        points.append(workshop.compare(scene, workshop.methods(clean)))
+        points.append(workshop.compare(scene, _quick_ones(workshop.methods(clean))))
     return points
 
 
 def _base(workshop: Workshop) -> list[Method]:
-    return workshop.methods(workshop.usual())
+    return _quick_ones(workshop.methods(workshop.usual()))
+
+
+def _quick_ones(methods: Sequence[Method]) -> list[Method]:
+    return [method for method in methods if not method.slow]
 
 
 def _at_dose(dose: float) -> str:
@@ -125,7 +129,7 @@ def _material(workshop: Workshop) -> list[Comparison]:
     manganese = workshop.scene(
         "single pixels of a manganite, Mn L moved 2.4 eV", replace(PIXELS, edge="Mn L"), material="manganite"
     )
-    manganite = workshop.methods(workshop.scene("manganite", material="manganite"))
+    manganite = _quick_ones(workshop.methods(workshop.scene("manganite", material="manganite")))
     return [
         workshop.compare(pixels_moved(workshop, 2.4), base),
         workshop.compare(titanium, base),
@@ -140,7 +144,7 @@ def _contaminated(workshop: Workshop) -> list[Comparison]:
     scene = workshop.scene("one map with discs, 4 % of the film, judged by those who learned from it", many)
     trial = Trial.of(scene, workshop.number(CLEAN, 9))
     there = workshop.candidate("contaminated", trial.counts, scene.energy)
-    base = _base(workshop)
+    base = workshop.methods(workshop.usual())
     itself = [method for method in base if method.fit == ON_ITSELF]
     with workshop.teller.stage("compare on the contaminated map"):
         return [

@@ -9,10 +9,11 @@ from training.evaluation.metrics import (
     ashman_d,
     best_f1,
     bimodality,
-    conformal,
     found_at,
     judged_flags,
     mean_of,
+    mean_share,
+    p_values,
     pooled,
     roc_area,
     roc_curve,
@@ -110,16 +111,22 @@ def test_two_groups_are_apart_and_one_is_not():
     assert bimodality(np.ones(100)) is None
 
 
-def test_conformal_p_values_of_clean_pixels_are_evenly_spread():
-    clean, other = RNG.standard_normal((2, 20_000))
-    p = conformal(other, clean)
-    for nominal in (0.01, 0.1, 0.5):
-        assert (p <= nominal).mean() == pytest.approx(nominal, rel=0.15)
-    assert conformal(np.array([100.0, -100.0]), clean) == pytest.approx([1 / 20_001, 1.0])
-    assert np.isnan(conformal(np.array([np.nan]), clean)).all()
+def test_p_values_of_clean_pixels_are_evenly_spread_far_into_the_tail():
+    clean, other = np.random.default_rng(5).standard_normal((2, 20_000))
+    p = p_values(other, clean)
+    for nominal in (0.002, 0.01, 0.1, 0.5):
+        assert (p <= nominal).mean() == pytest.approx(nominal, rel=0.25)
+    assert p_values(np.array([-100.0]), clean) == pytest.approx([1.0])
+    far = p_values(np.linspace(2, 40, 50), clean)
+    assert (np.diff(far) <= 0).all()
+    assert far[-1] < 1e-6 < 1e-4 < p_values(np.array([3.0]), clean)[0]
+    assert np.isnan(p_values(np.array([np.nan]), clean)).all()
+    assert p_values(np.array([9.0]), np.arange(9.0)) == pytest.approx([0.1]), "too few for a tail"
 
 
 def test_the_mean_has_students_interval_and_one_value_has_none():
     figure = mean_of([1.0, 2.0, 3.0])
     assert (figure.value, figure.hi - figure.value) == pytest.approx((2.0, 4.303 / np.sqrt(3)), rel=1e-3)
     assert mean_of([0.5]).lo is None
+    share = mean_share([0.8, 1.0])
+    assert (share.lo, share.hi) == (0.0, 1.0)
