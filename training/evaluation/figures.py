@@ -17,7 +17,7 @@ from training.evaluation.results import Comparison, Example, MethodFigures, Nomi
 figure: Any = plotting.figure  # its keyword arguments are beyond what can be typed
 MOST_BASELINES = 4
 OURS_COLOUR, BASELINE_COLOUR, LIMIT_COLOUR = Colorblind8[0], Colorblind8[1], "#555555"
-SIZE = {"width": 640, "height": 400, "toolbar_location": "right", "tools": "pan,wheel_zoom,box_zoom,reset,hover"}
+SIZE = {"width": 600, "height": 440, "toolbar_location": "right", "tools": "pan,wheel_zoom,box_zoom,reset,hover"}
 
 
 def shown_methods(comparisons: Sequence[Comparison]) -> list[str]:
@@ -44,7 +44,7 @@ def roc(comparison: Comparison) -> Any:
         method = next(m for m in comparison.methods if m.title == title)
         x, y = zip(*method.curve, strict=True)
         plot.line(x, y, legend_label=title, **_pen(method, number))
-    return _labelled(plot, "false alarms", "share of the anomalous pixels found", "bottom_right")
+    return _labelled(plot, "false alarms", "share of the anomalous pixels found")
 
 
 def along_shift(sweep: Sweep, shifts_ev: Sequence[float]) -> Any:
@@ -56,7 +56,7 @@ def along_shift(sweep: Sweep, shifts_ev: Sequence[float]) -> Any:
         pen = _pen(there[0][1], number)
         plot.line(x, y, legend_label=title, **pen)
         plot.scatter(x, y, size=6, color=pen["color"])
-    return _labelled(plot, "shift, eV", "found at 1e-3 false alarms", "bottom_right")
+    return _labelled(plot, "shift, eV", "found at 1e-3 false alarms")
 
 
 def calibration(curves: Sequence[Nominal]) -> Any:
@@ -67,7 +67,7 @@ def calibration(curves: Sequence[Nominal]) -> Any:
         y = [max(value, 1e-5) for value in curve.observed]
         plot.line(curve.nominal, y, color=Colorblind8[number], legend_label=f"{curve.dose:g} times the dose")
         plot.scatter(curve.nominal, y, color=Colorblind8[number], size=6)
-    return _labelled(plot, "p-value", "share of clean pixels at or below it", "bottom_right")
+    return _labelled(plot, "p-value", "share of clean pixels at or below it")
 
 
 def bars(sweep: Sweep) -> Any:
@@ -90,7 +90,7 @@ def bars(sweep: Sweep) -> Any:
         at = dodge("label", offset, range=plot.y_range)
         plot.hbar(y=at, right="value", height=0.3, color=colour, legend_label=legend, source=source)
         plot.add_layout(Whisker(base=at, lower="lo", upper="hi", dimension="width", source=source, level="overlay"))
-    return _labelled(plot, "found at 1e-3 false alarms", "", "bottom_left")
+    return _labelled(plot, "found at 1e-3 false alarms", "")
 
 
 def example_map(example: Example) -> Any:
@@ -117,10 +117,10 @@ def _pen(method: MethodFigures, number: int) -> dict[str, Any]:
     return {"color": Colorblind8[1 + number % 7], "line_width": 1.5}
 
 
-def _labelled(plot: Any, x: str, y: str, legend: str) -> Any:
+def _labelled(plot: Any, x: str, y: str) -> Any:
     plot.xaxis.axis_label, plot.yaxis.axis_label = x, y
-    plot.legend.location = legend
+    plot.add_layout(plot.legend[0], "below")  # where it hides no curve
+    plot.legend.ncols = 2
     plot.legend.label_text_font_size = "10px"
-    plot.legend.background_fill_alpha = 0.7
     plot.legend.click_policy = "hide"
     return plot
