@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from monitor.core.axes import EnergyAxis
 from monitor.core.noise import estimate_noise
 from monitor.files.spectrum_image import SpectrumImage
 from training.evaluation.baselines import baselines
@@ -22,8 +23,8 @@ from training.evaluation.roll import (
     PAPER_STEP_EV,
     SMOOTH_EV,
     chosen_pixels,
-    most_prominent,
     roll_peak,
+    strongest_feature,
 )
 from training.evaluation.trial import Trial
 
@@ -38,7 +39,8 @@ def own_data(
 ) -> list[Comparison]:
     """The model and some baselines on the map `image` with each shift, by the paper's roll and as a true one.
 
-    Empty where the map does not reach over the model's energy axis.
+    Where a channel is wider than 1 eV the shifts and their window are that many times as wide: a shift by a small part
+    of a channel is nothing that a spectrum could show. Empty where the map does not reach over the model's energy axis.
     """
     untouched = np.zeros(image.counts.shape[:2], dtype=bool)
     whole = Trial(counts=image.counts.astype(np.float32), truth=untouched, energy=image.energy)
@@ -53,20 +55,25 @@ def own_data(
     found = []
     ways: tuple[tuple[Literal["roll", "shift"], str], ...] = (("roll", "the paper's roll"), ("shift", "a true shift"))
     for how, title in ways:
-        for shift_ev in shifts_ev:
+        for shift_ev in (each * coarseness(candidate.energy) for each in shifts_ev):
             trials = [injected(clean, shift_ev, how=how, seed=seed + i) for i in range(replicates)]
             found.append(compare(f"{candidate.name} on {name}: {title} by {shift_ev:g} eV", trials, methods))
     return found
 
 
+def coarseness(axis: EnergyAxis) -> float:
+    """How many eV stand for one of the paper's."""
+    return max(1.0, abs(axis.step_ev))
+
+
 def injected(clean: Trial, shift_ev: float, *, how: Literal["roll", "shift"], seed: int) -> Trial:
-    """The map with its most prominent peak moved in 1.6 % of its single pixels, up or down at random."""
+    """The map with its strongest feature moved in 1.6 % of its single pixels, up or down at random."""
     rng = np.random.default_rng(seed)
     counts, step_ev = clean.counts.copy(), abs(clean.energy.step_ev)
     present = np.isfinite(counts.sum(-1))
     mask, sign = chosen_pixels(present, PAPER_SHARE, rng)
-    half = max(round(HALF_WINDOW_EV / step_ev), 2)
-    peak = most_prominent(counts[present].mean(0), step_ev)
+    half = max(round(HALF_WINDOW_EV * coarseness(clean.energy) / step_ev), 2)
+    peak = strongest_feature(counts[present].mean(0), half)
     search = slice(max(peak - half, 0), min(peak + half + 1, counts.shape[-1]))
     if how == "roll":
         channels = sign * max(round(shift_ev / step_ev), 1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks, peak_prominences
 
 from monitor.core.axes import EnergyAxis
 
@@ -62,10 +61,15 @@ def told_score(counts: FloatArray, rebuilt: FloatArray, channels: slice) -> Floa
     return 1 - (a * b).sum(-1) / np.maximum(norm, 1e-12)
 
 
-def most_prominent(mean: FloatArray, step_ev: float) -> int:
-    """The channel of the peak of a spectrum (energy,) that stands out most; its highest where there is none."""
-    smooth = gaussian_filter1d(mean.astype(np.float64), SMOOTH_EV / abs(step_ev))
-    peaks = find_peaks(smooth)[0]
-    if not peaks.size:
-        return int(np.argmax(smooth))
-    return int(peaks[np.argmax(peak_prominences(smooth, peaks)[0])])
+def strongest_feature(mean: FloatArray, half: int) -> int:
+    """The channel of a spectrum (energy,) that stands highest above its surroundings of +/- `half` channels.
+
+    In standard deviations of its counts, after the fall of the background: an edge need not be a peak. What is nearer
+    than `half` to an end of the axis counts only where all is.
+    """
+    at = np.arange(mean.size)
+    level = np.log(np.maximum(mean.astype(np.float64), 1e-3 * mean.max()))
+    level -= np.polyval(np.polyfit(at, level, 2), at)
+    above = gaussian_filter1d(level, 1.0) - gaussian_filter1d(level, half)
+    inside = slice(half, -half) if mean.size > 2 * half else slice(None)
+    return int(at[inside][np.argmax((above * np.sqrt(np.maximum(mean, 0.0)))[inside])])

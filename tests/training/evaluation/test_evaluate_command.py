@@ -76,7 +76,7 @@ def test_one_command_writes_a_page_and_the_same_results_as_json(run, clean_map, 
     assert "Bokeh" in page
     assert "NOT ahead of a baseline at" in page
     assert re.search(r"PCA&#x27;s F1 is as high or higher at (none|[\d.]+)", page)
-    for text in ("likelihood ratio", "Poisson PCA-5", "0.857", "clean.npz: a true shift by 2.4 eV"):
+    for text in ("likelihood ratio", "Poisson PCA-5", "0.857", "clean.npz: a true shift by 16 eV"):
         assert text in page, text
 
 

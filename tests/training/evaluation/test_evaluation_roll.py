@@ -4,9 +4,9 @@ import pytest
 from training.evaluation.roll import (
     PAPER_SHIFTS_EV,
     chosen_pixels,
-    most_prominent,
     paper_axis,
     roll_peak,
+    strongest_feature,
     told_score,
 )
 
@@ -65,6 +65,9 @@ def test_the_papers_axis_and_its_told_score():
     assert score[1] > 1e-3
 
 
-def test_the_most_prominent_peak_is_not_the_highest_channel_of_a_falling_background():
-    assert most_prominent(PEAK + 500 * np.exp(-AT / 20), 0.5) == pytest.approx(120, abs=2)
-    assert most_prominent(np.exp(-AT / 20.0), 0.5) == pytest.approx(0, abs=2)
+def test_the_strongest_feature_is_not_the_highest_channel_of_a_falling_background():
+    falling = 5000 * np.exp(-AT / 60)
+    assert strongest_feature(falling + PEAK, 20) == pytest.approx(120, abs=2)
+    step = falling * (1 + 0.15 * (AT > 80))
+    assert (np.diff(step[82:]) < 0).all()
+    assert strongest_feature(step, 20) == pytest.approx(86, abs=6)
