@@ -14,19 +14,25 @@ TRIES_PER_DISC = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anomalies:
-    """What is wrong with some pixels of the film.
+    """What is wrong with some pixels of the film; of the substrate, where `edge` is Ti L.
 
-    kind "shift": the Fe L edge lies `shift_ev` higher or lower, at random; "intruder": Cr has taken the place of the
-    share `strength` of the iron; "oxygen": the share `strength` of the oxygen is missing.
-    They fill `discs` discs of radius `radius_px` (smallest, largest) or the share `pixel_share` of the film's pixels.
+    kind "shift": the edge `edge` lies `shift_ev` higher or lower, at random; "intruder": Cr has taken the place of the
+    share `strength` of the film's metal; "oxygen": the share `strength` of the film's oxygen is missing.
+    They fill `discs` discs of radius `radius_px` (smallest, largest) or the share `pixel_share` of the pixels there.
     """
 
     kind: Literal["shift", "intruder", "oxygen"]
+    edge: Literal["Fe L", "Mn L", "Ti L"] = "Fe L"
     shift_ev: float = 2.4
     strength: float = 0.25
     discs: int = 0
     radius_px: tuple[int, int] = (1, 3)
     pixel_share: float = 0.0
+
+    @property
+    def in_substrate(self) -> bool:
+        """True where it is the substrate that holds the defects."""
+        return self.kind == "shift" and self.edge == "Ti L"
 
 
 def place(anomalies: Anomalies, film: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int8]:

@@ -16,6 +16,8 @@ UNIT_CELL_NM = 0.3905
 INTERFACE_WIDTH_PX = 1.2
 INTERFACE_WAVE_PX = 1.0
 FILM_EXPONENT, SUBSTRATE_EXPONENT = 2.9, 3.1
+METAL = {"ferrite": edges.FE_L, "manganite": edges.MN_L}
+"""The film's metal by its material; a manganite is given the oxygen of the ferrite, near enough to it here."""
 B_COLUMN_CONTRAST, OXYGEN_CONTRAST, HEAVY_COLUMN_LOSS = 0.20, 0.10, 0.06
 
 
@@ -50,7 +52,8 @@ def composition(scene: Scene, sign: NDArray[np.int8], energies_ev: FloatArray) -
     film, defect = film_share(scene), sign != 0
     a_site, b_site, oxygen = _lattice(scene)
     transmitted = 1 - HEAVY_COLUMN_LOSS * (a_site - 1)
-    iron, present = film * b_site, film * oxygen
+    metal_l = METAL[scene.material]
+    metal, titanium, present = film * b_site, (1 - film) * b_site, film * oxygen
 
     def edge(shape: edges.Edge, amount: FloatArray, moved_ev: float = 0.0) -> Component:
         spectrum = shape.spectrum(energies_ev - moved_ev, scene.resolution_ev)
@@ -63,21 +66,22 @@ def composition(scene: Scene, sign: NDArray[np.int8], energies_ev: FloatArray) -
     anomalies = scene.anomalies
     extra: list[Component] = []
     if anomalies is not None and anomalies.kind == "shift":
-        extra = [edge(edges.FE_L, iron * (sign == way), way * anomalies.shift_ev) for way in (-1, 1)]
-        iron = iron * ~defect
+        shape, of = (edges.TI_L, titanium) if anomalies.in_substrate else (metal_l, metal)
+        extra = [edge(shape, of * (sign == way), way * anomalies.shift_ev) for way in (-1, 1)]
+        titanium, metal = (titanium * ~defect, metal) if anomalies.in_substrate else (titanium, metal * ~defect)
     elif anomalies is not None and anomalies.kind == "intruder":
-        extra = [edge(edges.CR_L, iron * anomalies.strength * defect)]
-        iron = iron * (1 - anomalies.strength * defect)
+        extra = [edge(edges.CR_L, metal * anomalies.strength * defect)]
+        metal = metal * (1 - anomalies.strength * defect)
     elif anomalies is not None:
         present = present * (1 - anomalies.strength * defect)
     return [
         background(FILM_EXPONENT, film),
         background(SUBSTRATE_EXPONENT, 1 - film),
         edge(edges.BI_N, film * a_site),
-        edge(edges.TI_L, (1 - film) * b_site),
+        edge(edges.TI_L, titanium),
         edge(edges.O_K_TITANATE, (1 - film) * oxygen),
         edge(edges.O_K_FERRITE, present),
-        edge(edges.FE_L, iron),
+        edge(metal_l, metal),
         *extra,
     ]
 

@@ -116,6 +116,20 @@ FE_L = Edge(
 )
 """Fe3+: the weaker t2g line is a shoulder on the low side of both white lines."""
 
+MN_L = Edge(
+    name="Mn L",
+    lines=(
+        Line(energy_ev=640.2, half_width_ev=0.60, area=0.75),
+        Line(energy_ev=642.0, half_width_ev=0.70, area=0.95),
+        Line(energy_ev=651.2, half_width_ev=1.00, area=0.70),
+    ),
+    continua=(
+        Continuum(onset_ev=641.0, height=0.11, rise_ev=6.0),
+        Continuum(onset_ev=652.0, height=0.06, rise_ev=6.0),
+    ),
+)
+"""Mn3+: L3 at 640 to 642 eV, broadened by its multiplets, L2 at 651 eV."""
+
 CR_L = Edge(
     name="Cr L",
     lines=(

@@ -15,6 +15,8 @@ from monitor.sim.camera import CAMERAS, Camera
 FIRST_EV, LAST_EV = 420.0, 820.0
 MOST_COUNTS = 1e12
 MOST_DRIFT_EV = 10.0
+EDGE_OF = {"ferrite": "Fe L", "manganite": "Mn L"}
+"""The edge of the film's metal."""
 
 
 def window_of(channels: int) -> EnergyAxis:
@@ -30,7 +32,8 @@ DEFAULT_WINDOW = window_of(500)
 class Scene:
     """A specimen and how it is scanned.
 
-    `counts_per_pixel`: mean electrons per spectrum on the material. `drift_ev`: rms of the rows' energy drift.
+    `counts_per_pixel`: mean electrons per spectrum on the material. `drift_ev`: rms of the rows' energy drift;
+    `drift_jump_ev`: how far it also jumps, up or down, at about one row in 24. `material`: of the film.
     `thickness_variation`: its relative standard deviation. `crosses`: the scan axis along which film turns into
     substrate; the film takes the share `film_share` of it, after `vacuum_px` pixels of vacuum.
     """
@@ -41,7 +44,9 @@ class Scene:
     energy: EnergyAxis = DEFAULT_WINDOW
     counts_per_pixel: float = 1e5
     drift_ev: float = 0.1
+    drift_jump_ev: float = 0.0
     thickness_variation: float = 0.08
+    material: Literal["ferrite", "manganite"] = "ferrite"
     crosses: Literal["columns", "rows"] = "columns"
     film_share: float = 0.7
     vacuum_px: int = 0
@@ -61,10 +66,15 @@ class Scene:
         for what, value, lowest, highest in (
             ("counts per pixel", self.counts_per_pixel, 1.0, MOST_COUNTS),
             ("drift in eV", self.drift_ev, 0.0, MOST_DRIFT_EV),
+            ("jump of the drift in eV", self.drift_jump_ev, 0.0, MOST_DRIFT_EV),
             ("thickness variation", self.thickness_variation, 0.0, 1.0),
         ):
             if not lowest <= value <= highest:
                 raise UsageError(f"{what} is {value:g}; wanted {lowest:g} to {highest:g}")
+        a = self.anomalies
+        there = (EDGE_OF[self.material], "Ti L")
+        if a is not None and a.kind == "shift" and a.edge not in there:
+            raise UsageError(f"there is no {a.edge} edge in a {self.material} on titanate; wanted {' or '.join(there)}")
 
     def without_anomalies(self) -> Scene:
         """The same specimen, defect-free: with the same seed all else is equal."""

@@ -27,6 +27,7 @@ VACUUM_THICKNESS = 0.004
 """Both in inelastic mean free paths; a little contamination and beam tail makes vacuum not quite dark."""
 THICKNESS_SMOOTH_PX = 12.0
 DRIFT_SMOOTH_ROWS = 4.0
+JUMP_CHANCE = 1 / 24
 IN_FILM = 0.98
 THICKNESS_STREAM, DEFECT_STREAM = 1, 2
 
@@ -45,8 +46,11 @@ class SimulatedSpecimen:
     cumulative: FloatArray
 
     @staticmethod
-    def build(scene: Scene, seed: int) -> SimulatedSpecimen:
-        """The specimen number `seed` of a scene. With and without its anomalies all else is equal."""
+    def build(scene: Scene, seed: int, *, sign: NDArray[np.int8] | None = None) -> SimulatedSpecimen:
+        """The specimen number `seed` of a scene. With and without its anomalies all else is equal.
+
+        `sign` (row, column) of -1, 0 and 1 puts the defects there instead of where chance would.
+        """
         shape = (scene.rows, scene.columns)
         vacuum = in_vacuum(scene)
         thickness = _thickness(scene, np.random.default_rng([seed, THICKNESS_STREAM]))
@@ -58,10 +62,11 @@ class SimulatedSpecimen:
         inside = _cumulative_at(fine_ev, cumulative, np.array([scene.energy.lo_ev, scene.energy.hi_ev]))
         bright = weights[~vacuum] if not vacuum.all() else weights.reshape(-1, weights.shape[-1])
         scale = scene.counts_per_pixel / (bright @ np.diff(inside)[:, 0]).mean()
-        sign = normal
-        if scene.anomalies is not None:
-            film = (film_share(scene) > IN_FILM) & ~vacuum
-            sign = place(scene.anomalies, film, np.random.default_rng([seed, DEFECT_STREAM]))
+        if scene.anomalies is None:
+            sign = normal
+        else:
+            if sign is None:
+                sign = place(scene.anomalies, where_defects_may_be(scene), np.random.default_rng([seed, DEFECT_STREAM]))
             weights, cumulative = _table(scene, sign, thickness, fine_ev)
         weights *= scale
         return SimulatedSpecimen(scene=scene, truth=sign != 0, weights=weights, fine_ev=fine_ev, cumulative=cumulative)
@@ -106,11 +111,18 @@ class SimulatedSpecimen:
         return self.scene.camera.dtype_for(float(self.expected_row(int(brightest[0])).max()) * 1.5 * dwell_factor)
 
     def _rows(self, region: Region, dwell_factor: float, rng: np.random.Generator) -> Iterator[NDArray]:
-        drift_ev = _drift(self.scene, rng)
+        drift_ev = row_drift(self.scene, rng)
         dtype = self.dtype(dwell_factor)
         for row in range(region.row0, region.row1):
             expected = self.expected_row(row, slice(region.col0, region.col1), drift_ev=float(drift_ev[row]))
             yield self.scene.camera.record(expected * dwell_factor, rng).astype(dtype)
+
+
+def where_defects_may_be(scene: Scene) -> NDArray[np.bool_]:
+    """Pixels (row, column) that are nearly all film, or nearly all substrate where its anomalies are of that."""
+    film = film_share(scene)
+    share = 1 - film if scene.anomalies is not None and scene.anomalies.in_substrate else film
+    return (share > IN_FILM) & ~in_vacuum(scene)
 
 
 def _table(
@@ -142,9 +154,14 @@ def _thickness(scene: Scene, rng: np.random.Generator) -> FloatArray:
     return MEAN_THICKNESS * np.exp(relative)
 
 
-def _drift(scene: Scene, rng: np.random.Generator) -> FloatArray:
-    """The energy drift of each row in eV: a smoothed random walk with the scene's rms."""
+def row_drift(scene: Scene, rng: np.random.Generator) -> FloatArray:
+    """The energy drift of each row in eV: a smoothed random walk with the scene's rms, and its jumps."""
     walk = gaussian_filter1d(np.cumsum(rng.standard_normal(scene.rows)), DRIFT_SMOOTH_ROWS, mode="nearest")
     walk -= walk.mean()
     rms = np.sqrt(np.mean(walk**2))
-    return scene.drift_ev * walk / rms if rms > 0 else np.zeros(scene.rows)
+    drift_ev = scene.drift_ev * walk / rms if rms > 0 else np.zeros(scene.rows)
+    if scene.drift_jump_ev > 0:  # no draw without jumps: a seed goes on giving the counts it gave
+        way = rng.choice([-1.0, 0.0, 1.0], size=scene.rows, p=[JUMP_CHANCE / 2, 1 - JUMP_CHANCE, JUMP_CHANCE / 2])
+        jumps = scene.drift_jump_ev * np.cumsum(way)
+        drift_ev += jumps - jumps.mean()
+    return drift_ev

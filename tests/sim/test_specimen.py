@@ -9,7 +9,7 @@ from monitor.sim.acquisition import acquire
 from monitor.sim.anomalies import Anomalies
 from monitor.sim.camera import CAMERAS
 from monitor.sim.scene import SCENES, scene_named, window_of
-from monitor.sim.specimen import SimulatedSpecimen
+from monitor.sim.specimen import SimulatedSpecimen, row_drift
 
 FILM, SUBSTRATE = slice(5, 20), slice(-8, None)
 DEFECTIVE = ["film", "pixels", "intruder", "oxygen", "drift", "vacuum", "demo"]
@@ -75,6 +75,51 @@ def test_a_shifted_iron_edge_has_moved_by_as_many_ev_as_asked():
     energies = scene.energy.energies_ev()
     peaks = energies[np.argmax(specimen.expected_row(7)[5:20, :250], axis=1)]
     assert sorted({round(float(peak), 1) for peak in peaks}) == pytest.approx([708.0 - 2.4, 708.0 + 2.4], abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("edge", "material", "there_ev", "window_ev"),
+    [("Mn L", "manganite", 651.2, (645, 657)), ("Ti L", "ferrite", 456.0, (452, 457.2))],
+)
+def test_the_edge_of_another_element_can_move(edge, material, there_ev, window_ev):
+    every_pixel = Anomalies(kind="shift", edge=edge, shift_ev=1.2, pixel_share=1.0)
+    fine = EnergyAxis(offset_ev=440.0, step_ev=0.1, size=3000)
+    scene = small(energy=fine, material=material, anomalies=every_pixel, drift_ev=0.0)
+    columns = SUBSTRATE if edge == "Ti L" else FILM
+    assert peak_ev(scene, columns, *window_ev) == pytest.approx(there_ev, abs=0.35)
+    up, clean = (
+        SimulatedSpecimen.build(s, 0, sign=np.ones((40, 40), np.int8)).expected_row(3, columns).mean(0)
+        for s in (scene, scene.without_anomalies())
+    )
+    around = fine.window(window_ev[0] - 3, window_ev[1] + 8)
+    # the whole edge stands 1.2 eV, twelve channels, higher on the same background
+    lag = int(
+        np.argmax([np.corrcoef(np.diff(clean[around])[:-k], np.diff(up[around])[k:])[0, 1] for k in range(1, 25)])
+    )
+    assert lag + 1 == pytest.approx(12, abs=1)
+
+
+def test_defects_of_titanium_lie_in_the_substrate_and_others_in_the_film():
+    titanium = replace(SCENES["pixels"].anomalies, edge="Ti L")
+    assert SimulatedSpecimen.build(small(anomalies=titanium), 0).truth[:, :26].sum() == 0
+    assert SimulatedSpecimen.build(small(anomalies=SCENES["pixels"].anomalies), 0).truth[:, 29:].sum() == 0
+
+
+def test_an_edge_that_the_material_lacks_cannot_move():
+    with pytest.raises(ConfigError, match=r"no Fe L edge in a manganite .* wanted Mn L or Ti L"):
+        small(material="manganite")
+
+
+def test_drift_can_jump_and_a_scene_without_jumps_drifts_as_before():
+    smooth, jumpy = small("clean", rows=400), small("clean", rows=400, drift_jump_ev=1.0)
+    still = replace(jumpy, drift_ev=0.0)
+    steps = np.abs(np.diff(row_drift(still, np.random.default_rng(3))))
+    assert sorted({round(float(step), 6) for step in steps}) == [0.0, 1.0]
+    assert (steps > 0).mean() == pytest.approx(1 / 24, abs=0.03)
+    walk, same_walk = (row_drift(s, np.random.default_rng(3)) for s in (smooth, jumpy))
+    assert np.abs(np.diff(walk)).max() < 0.1
+    jumps = same_walk - walk
+    np.testing.assert_allclose(np.abs(np.diff(jumps))[steps > 0], 1.0)
 
 
 def test_an_intruder_brings_chromium_and_missing_oxygen_lowers_its_edge():

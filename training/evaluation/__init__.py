@@ -1,0 +1,1 @@
+"""The paper's experiment and the comparison with other methods: what `eelswatch evaluate` runs."""

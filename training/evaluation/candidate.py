@@ -1,0 +1,89 @@
+"""A model that is judged: a training run in PyTorch or an exported file in ONNX Runtime, behind one face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from monitor.core.axes import EnergyAxis
+from monitor.core.errors import DataError
+from monitor.core.resampling import Resampler, resampler
+from monitor.io.scorer import Scorer, load_scorer, strips_of
+from training.calibrate import score_map
+from training.run import Outcome
+from training.scoring import ScoringGraph
+from training.train import load_graph
+
+
+class Judgement(NamedTuple):
+    """Score and p-value (row, column) and expected counts (row, column, energy)."""
+
+    score: NDArray[np.float32]
+    p_value: NDArray[np.float32]
+    expected: NDArray[np.float32]
+
+
+class Candidate(Protocol):
+    """What can judge counts (row, column, energy) on its own energy axis."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def energy(self) -> EnergyAxis: ...
+
+    def judge(self, counts: NDArray[np.float32]) -> Judgement: ...
+
+
+class RunCandidate:
+    """The graph of a finished training run."""
+
+    def __init__(self, name: str, graph: ScoringGraph, outcome: Outcome, energy: EnergyAxis) -> None:
+        self.name = name
+        self.energy = energy
+        self._graph = graph
+        self._outcome = outcome
+
+    def judge(self, counts: NDArray[np.float32]) -> Judgement:
+        """Score a whole map."""
+        with torch.inference_mode():
+            scores = score_map(self._graph, np.ascontiguousarray(counts, dtype=np.float32))
+        score = scores.score.numpy()
+        return Judgement(score, self._outcome.calibration.p_values(score), scores.expected.numpy())
+
+
+class ModelCandidate:
+    """An exported model."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.name = scorer.name
+        self.energy = scorer.card.energy
+        self._scorer = scorer
+
+    def judge(self, counts: NDArray[np.float32]) -> Judgement:
+        """Score a whole map."""
+        card, same = self._scorer.card, resampler(self.energy, self.energy)
+        assert isinstance(same, Resampler), "an axis covers itself"
+        score, expected = [], []
+        for strip in strips_of(counts, np.isfinite(counts.sum(-1)), card=card, resample=same):
+            score.append(self._scorer.score(strip).score)
+            expected.append(self._scorer.detail(strip).expected)
+        whole = np.concatenate(score)
+        return Judgement(whole, card.calibration.p_values(whole), np.concatenate(expected))
+
+
+def open_candidate(path: Path) -> Candidate:
+    """The run in folder `path`, or the model in file `path`.
+
+    Raises DataError or ModelError where it is neither, or not whole.
+    """
+    if path.is_dir():
+        graph, record, outcome = load_graph(path)
+        return RunCandidate(path.name, graph, outcome, record.energy)
+    if not path.exists():
+        raise DataError(f"{path} does not exist; wanted the folder of a training run or a MODEL.onnx")
+    return ModelCandidate(load_scorer(path, "cpu"))

@@ -1,0 +1,157 @@
+"""One thing varied at a time: shift, concentration, dose, latent size, loss, network, material, training map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from monitor.sim.anomalies import Anomalies
+from monitor.sim.scene import Scene
+from training.config import TrainConfig
+from training.evaluation.comparison import compare
+from training.evaluation.method import LIMIT, ON_ITSELF, Method
+from training.evaluation.results import Comparison, Sweep
+from training.evaluation.trial import Trial
+from training.evaluation.workshop import CLEAN, Workshop
+
+PIXELS = Anomalies(kind="shift", pixel_share=0.016)
+DISCS = Anomalies(kind="shift", discs=8)
+PIXELS_A_DISC = 15.0
+"""Of radius 1 to 3, on average."""
+CONTAMINATED = 0.04
+NO_SUCH_SETTING = "this version's training has no setting '{}'"
+LEFT_OUT = "left out of the {} plan"
+
+
+def pixels_moved(workshop: Workshop, shift_ev: float) -> Scene:
+    """Single pixels whose Fe L has moved."""
+    return workshop.scene(f"single pixels, 1.6 %, Fe L moved {shift_ev:g} eV", replace(PIXELS, shift_ev=shift_ev))
+
+
+def standard_scenes(workshop: Workshop) -> list[Scene]:
+    """What every method, and every given model, is tried on."""
+    return [
+        workshop.scene("discs, Fe L moved 2.4 eV", DISCS),
+        pixels_moved(workshop, 2.4),
+        pixels_moved(workshop, 0.9),
+        workshop.scene("discs, Cr for a quarter of the Fe", replace(DISCS, kind="intruder")),
+        workshop.scene("discs, 12 % of the O missing", replace(DISCS, kind="oxygen", strength=0.12)),
+        workshop.scene("discs, with drift of 0.4 eV that jumps 0.5 eV", DISCS, drift_ev=0.4, drift_jump_ev=0.5),
+    ]
+
+
+def all_sweeps(workshop: Workshop) -> list[Sweep]:
+    """Every sweep, with a reason for each one that was left out."""
+    base = _base(workshop)
+    shift = [workshop.compare(pixels_moved(workshop, shift_ev), base) for shift_ev in workshop.plan.shifts_ev]
+    sweeps = [Sweep(name="shift", points=shift), Sweep(name="concentration", points=_concentration(workshop))]
+    trained = {
+        "dose": _dose,
+        "latent": lambda w: _setting(w, "latent", [*w.plan.latents]),
+        "loss": lambda w: _setting(w, "loss", ["mse", "elbo"]),
+        "network": lambda w: _setting(w, "model", ["paper"]),
+        "material": _material,
+        "contaminated": _contaminated,
+    }
+    for name, points in trained.items():
+        setting = {"latent": "latent", "loss": "loss", "network": "model"}.get(name)
+        if setting is not None and setting not in TrainConfig.model_fields:
+            sweeps.append(Sweep(name=name, why_not=NO_SUCH_SETTING.format(setting)))
+        elif name not in workshop.plan.trained_sweeps:
+            sweeps.append(Sweep(name=name, why_not=LEFT_OUT.format(workshop.plan.name)))
+        else:
+            sweeps.append(Sweep(name=name, points=points(workshop)))
+    return sweeps
+
+
+def _concentration(workshop: Workshop) -> list[Comparison]:
+    base = _base(workshop)
+    scenes = [
+        workshop.scene(f"single pixels, {share * 100:g} %, Fe L moved 2.4 eV", replace(PIXELS, pixel_share=share))
+        if share != PIXELS.pixel_share
+        else pixels_moved(workshop, 2.4)
+        for share in workshop.plan.shares
+    ]
+    scenes += [
+        workshop.scene(f"8 discs of radius {radius}, Fe L moved 2.4 eV", replace(DISCS, radius_px=(radius, radius)))
+        for radius in workshop.plan.radii_px
+    ]
+    return [workshop.compare(scene, base) for scene in scenes]
+
+
+def _dose(workshop: Workshop) -> list[Comparison]:
+    """Each dose with models of its own."""
+    points = []
+    for dose in workshop.plan.doses:
+        if dose == workshop.plan.counts_per_pixel:
+            points.append(_renamed(workshop.compare(pixels_moved(workshop, 2.4), _base(workshop)), dose))
+            continue
+        scene = replace(pixels_moved(workshop, 2.4), name=_at_dose(dose), counts_per_pixel=dose)
+        clean = workshop.scene(f"{dose:g} counts", counts_per_pixel=dose)
+        points.append(workshop.compare(scene, _quick_ones(workshop.methods(clean))))
+    return points
+
+
+def _base(workshop: Workshop) -> list[Method]:
+    return _quick_ones(workshop.methods(workshop.usual()))
+
+
+def _quick_ones(methods: Sequence[Method]) -> list[Method]:
+    return [method for method in methods if not method.slow]
+
+
+def _at_dose(dose: float) -> str:
+    return f"{dose:g} counts per pixel, single pixels moved 2.4 eV"
+
+
+def _renamed(comparison: Comparison, dose: float) -> Comparison:
+    return msgspec.structs.replace(comparison, title=_at_dose(dose))
+
+
+def _setting(workshop: Workshop, key: str, values: Sequence[int | str]) -> list[Comparison]:
+    """Ours alone, with a setting at its default and at `values`, on single pixels and the same specimens."""
+    usual = TrainConfig.model_fields[key].default
+    trials = workshop.trials(pixels_moved(workshop, 2.4))
+    points = []
+    for value in [usual, *(each for each in values if each != usual)]:
+        changed = {} if value == usual else {key: value}
+        ours = workshop.ours(workshop.trained_on(workshop.usual(), **changed), fit=f"{key}={value}")
+        with workshop.teller.stage(f"compare {key}={value}"):
+            points.append(compare(f"{key}={value}, single pixels moved 2.4 eV", trials, [ours]))
+    return points
+
+
+def _material(workshop: Workshop) -> list[Comparison]:
+    base = _base(workshop)
+    titanium = workshop.scene("single pixels of the titanate, Ti L moved 2.4 eV", replace(PIXELS, edge="Ti L"))
+    manganese = workshop.scene(
+        "single pixels of a manganite, Mn L moved 2.4 eV", replace(PIXELS, edge="Mn L"), material="manganite"
+    )
+    manganite = _quick_ones(workshop.methods(workshop.scene("manganite", material="manganite")))
+    return [
+        workshop.compare(pixels_moved(workshop, 2.4), base),
+        workshop.compare(titanium, base),
+        workshop.compare(manganese, manganite),
+    ]
+
+
+def _contaminated(workshop: Workshop) -> list[Comparison]:
+    """Ours and the baselines, each having learned from the very map it judges; one map, the paper's claim."""
+    film = workshop.usual().film_share * workshop.plan.rows * workshop.plan.columns
+    many = replace(DISCS, discs=max(round(CONTAMINATED * film / PIXELS_A_DISC), 1))
+    scene = workshop.scene("one map with discs, 4 % of the film, judged by those who learned from it", many)
+    trial = Trial.of(scene, workshop.number(CLEAN, 9))
+    there = workshop.candidate("contaminated", trial.counts, scene.energy)
+    base = workshop.methods(workshop.usual())
+    itself = [method for method in base if method.fit == ON_ITSELF]
+    with workshop.teller.stage("compare on the contaminated map"):
+        return [
+            compare(scene.name, [trial], [workshop.ours(there, fit="trained on the map itself"), *itself, LIMIT]),
+            compare(
+                "the same map, judged by those who learned from a clean one",
+                [trial],
+                [method for method in base if method not in itself],
+            ),
+        ]
