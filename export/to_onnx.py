@@ -35,6 +35,6 @@ def to_onnx(graph: ScoringGraph) -> bytes:
             opset_version=OPSET,
             input_names=[INPUT],
             output_names=list(Scores._fields),
-            dynamic_axes=dict.fromkeys((INPUT, *Scores._fields), sizes),
+            dynamic_axes={**dict.fromkeys((INPUT, *Scores._fields), sizes), "drift": {0: "batch", 1: "row"}},
         )
         return file.read_bytes()

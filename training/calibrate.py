@@ -24,6 +24,8 @@ STANDARDISE_PIXELS = 20_000
 SHAPE_LIMITS = (0.0, 0.2)
 """Of the Pareto tail: 0 decays exponentially, 0.2 is heavier than clean maps have shown; more is left to anomalies."""
 THINNED = 0.25
+LEVEL = 0.9
+"""Share of the clean pixels whose largest evidence of a family is below the family's level."""
 VACUUM = 0.05
 """Pixels with less than this share of the median counts say nothing of the material."""
 OUTLIERS = 0.1
@@ -44,8 +46,12 @@ def standardise(graph: ScoringGraph, maps: Sequence[TrainingMap]) -> None:
     misfit = ((at_full - at_thin) / (1.0 - THINNED)).clamp_min(0.0)
     misfit = torch.minimum(misfit, 0.95 * at_full)
     graph.reference_total.copy_(totals.median())
-    graph.bank.misfit.copy_(misfit)
-    graph.bank.noise.copy_(at_full - misfit)
+    bank = graph.bank
+    bank.set_spread(at_full - misfit, misfit)
+    bank.level.fill_(1.0)
+    z = bank.standardised(tuple(full.to(misfit).split(bank.sizes, -1)), (totals / totals.median())[:, None])
+    largest = torch.stack([family.amax(-1).quantile(LEVEL) for family in bank.strength(z)])
+    bank.level.copy_(largest / largest.mean())
 
 
 def _clean_evidence(graph: ScoringGraph, maps: Sequence[TrainingMap], dose: float) -> tuple[Tensor, Tensor]:
@@ -60,10 +66,10 @@ def _clean_evidence(graph: ScoringGraph, maps: Sequence[TrainingMap], dose: floa
             coarse, valid = graph.effective(counts.to(graph.gain.device))
             if dose < 1.0:
                 coarse = _thinned(coarse, dose, dice)
-            z, _, total, _ = graph.evidence(coarse, valid)
+            found, _, total, _ = graph.evidence(coarse, valid)
             core = slice(strip.start - strip.halo_start, strip.stop - strip.halo_start)
             mask = used.to(total.device)
-            evidence.append(torch.cat([family[0, core][mask] for family in z], -1).cpu())
+            evidence.append(torch.cat([family[0, core][mask] for family in found.raw], -1).cpu())
             totals.append(total[0, core][mask].cpu()[:, 0])
     z, total = torch.cat(evidence), torch.cat(totals)
     bright = total > VACUUM * total.median()

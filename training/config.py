@@ -33,7 +33,7 @@ class TrainConfig(BaseModel):
     width: Annotated[
         int, Field(ge=1, le=256, description="features of the first layer; twice and three times as many after it")
     ] = 8
-    coarse_limit: Annotated[int, Field(ge=16, le=4096, description="most channels worked on inside the network")] = 256
+    coarse_limit: Annotated[int, Field(ge=16, le=4096, description="most channels worked on inside the network")] = 512
     calibration_share: Annotated[float, Field(gt=0, le=0.5, description="of the pixels, held out")] = 0.2
     validation_share: Annotated[float, Field(gt=0, le=0.5, description="of the pixels, held out")] = 0.06
     validate_every: Annotated[int, Field(ge=1, description="steps")] = 50

@@ -19,6 +19,15 @@ SHIFT_WINDOWS = ((5, 2), (9, 2), (17, 4))
 """Length of the window a shift is projected in and its stride, in coarse channels."""
 TREND = 25
 """Coarse channels whose running mean is taken off before the slope: a slope without an edge is no shift."""
+UNITS = ("counts", "counts", "counts", "eV", "eV")
+"""What the amount of each family is in."""
+SLIGHT = 1.0
+"""Information about a shift of one channel, added to a window's own: where no edge is, its evidence fades to nothing.
+
+Evidence of windows that could not show a shift would only raise the largest value that clean pixels reach.
+"""
+FINE = 256
+"""Coarse channels beyond which windows stand twice as far apart."""
 AGREEMENT = 3.0
 """How many times its own evidence a pixel is credited with from its 3 x 3 neighbourhood at most."""
 FLOOR = 1.0
@@ -35,7 +44,9 @@ class FilterBank(nn.Module):
 
     noise: Tensor
     misfit: Tensor
+    level: Tensor
     bumps: Tensor
+    bump_sums: Tensor
     boxes: Tensor
     slope: Tensor
 
@@ -46,32 +57,47 @@ class FilterBank(nn.Module):
         boxes, box_at = _boxes(channels)
         self.channel_of = (torch.arange(channels), bump_at, bump_at, box_at, box_at)
         self.sizes = [at.numel() for at in self.channel_of]
+        bump_half, box_half = _half_widths(channels)
+        self.half_width_of = (torch.zeros(channels, dtype=torch.long), bump_half, bump_half, box_half, box_half)
         self.register_buffer("bumps", bumps, persistent=False)
+        self.register_buffer("bump_sums", bumps.sum(0), persistent=False)
         self.register_buffer("boxes", boxes, persistent=False)
         self.register_buffer("slope", _slope(channels), persistent=False)
         self.register_buffer("noise", torch.ones(sum(self.sizes)))
         self.register_buffer("misfit", torch.zeros(sum(self.sizes)))
+        self.register_buffer("level", torch.ones(len(EVIDENCE)))
 
-    def forward(self, residual: Tensor, expected: Tensor) -> tuple[Tensor, ...]:
+    def set_spread(self, noise: Tensor, misfit: Tensor) -> None:
+        """Take the variances (filter,) that clean pixels show.
+
+        A window without an edge is not stretched to the spread of those with one: its evidence says little, and is
+        to stay little.
+        """
+        families = list(noise.split(self.sizes))
+        for shift in (SHIFT, SHIFT_3):
+            families[shift] = families[shift].clamp_min(float(families[shift].max()))
+        self.noise.copy_(torch.cat(families))
+        self.misfit.copy_(misfit)
+
+    def forward(self, residual: Tensor, expected: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor]]:
         """Evidence z (batch, row, column, filter) of each family, in standard deviations of counting noise.
 
-        `residual` and `expected` are effective counts, both 0 at missing pixels.
+        `residual` and `expected` are effective counts, both 0 at missing pixels. Also the information of the two
+        shift families: the inverse variance that counting leaves in a shift, in channels^-2.
         """
         slope = expected @ self.slope
         sigma = (expected + FLOOR).sqrt()
         one = residual / sigma
         sigma_3 = (pooled(expected) + FLOOR).sqrt()
         three = pooled(residual) / sigma_3
-        return (
-            one,
-            one @ self.bumps,
-            three @ self.bumps,
-            self._shift(one, slope / sigma),
-            self._shift(three, pooled(slope) / sigma_3),
-        )
+        shift, information = self._shift(one, slope / sigma)
+        shift_3, information_3 = self._shift(three, pooled(slope) / sigma_3)
+        z = (one, one @ self.bumps, three @ self.bumps, shift, shift_3)
+        return z, (information, information_3)
 
-    def _shift(self, whitened: Tensor, template: Tensor) -> Tensor:
-        return (whitened * template) @ self.boxes / ((template * template) @ self.boxes + 1e-3).sqrt()
+    def _shift(self, whitened: Tensor, template: Tensor) -> tuple[Tensor, Tensor]:
+        information = (template * template) @ self.boxes + SLIGHT
+        return (whitened * template) @ self.boxes / information.sqrt(), information
 
     def standardised(self, z: tuple[Tensor, ...], dose: Tensor) -> tuple[Tensor, ...]:
         """Evidence in standard deviations of what clean pixels show; `dose` (..., 1) is relative to the reference.
@@ -86,10 +112,12 @@ class FilterBank(nn.Module):
     def strength(self, z: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Strength of standardised evidence; that of 3 x 3 pixels counts as far as the pixel itself agrees.
 
-        A spike adds counts, so that a lack of them in one channel is none.
+        A spike adds counts, so that a lack of them in one channel is none. Each family is divided by its `level`: one
+        that searches many places must not drown one that searches few.
         """
         spike, one, three, shift, shift_3 = z
-        return spike, one.abs(), _agreed(three, one), shift.abs(), _agreed(shift_3, shift)
+        families = spike, one.abs(), _agreed(three, one), shift.abs(), _agreed(shift_3, shift)
+        return tuple(family / level for family, level in zip(families, self.level, strict=True))
 
     def located(self, z: tuple[Tensor, ...], kind: Tensor, peak: Tensor) -> Tensor:
         """The coarse channel that evidence of `kind` is about, (batch, row, column); `peak` is its filter's middle.
@@ -116,13 +144,17 @@ def _agreed(three: Tensor, one: Tensor) -> Tensor:
     return torch.maximum(torch.minimum(three, own), -torch.maximum(three, own))
 
 
+def _spaced(stride: int, n: int) -> int:
+    return stride if n <= FINE or stride == 1 else 2 * stride
+
+
 def _unit(columns: Tensor) -> Tensor:
     return columns / columns.norm(dim=0, keepdim=True)
 
 
 def _gaussians(n: int) -> tuple[Tensor, Tensor]:
     e = torch.arange(n, dtype=torch.float32)[:, None]
-    at = [torch.arange((stride - 1) // 2, n, stride) for _, stride in BUMP_WIDTHS]
+    at = [torch.arange((stride - 1) // 2, n, _spaced(stride, n)) for _, stride in BUMP_WIDTHS]
     windows = [
         torch.exp(-0.5 * ((e - c) / w) ** 2) * ((e - c).abs() <= 4 * w)
         for (w, _), c in zip(BUMP_WIDTHS, at, strict=True)
@@ -130,9 +162,16 @@ def _gaussians(n: int) -> tuple[Tensor, Tensor]:
     return _unit(torch.cat(windows, 1)), torch.cat(at)
 
 
+def _half_widths(n: int) -> tuple[Tensor, Tensor]:
+    """Channels to either side that a window is about: two standard deviations of a Gaussian, half of a box."""
+    bumps = [torch.full((len(range((s - 1) // 2, n, _spaced(s, n))),), round(2 * w)) for w, s in BUMP_WIDTHS]
+    boxes = [torch.full((len(range((s - 1) // 2, n, _spaced(s, n))),), w // 2) for w, s in SHIFT_WINDOWS]
+    return torch.cat(bumps), torch.cat(boxes)
+
+
 def _boxes(n: int) -> tuple[Tensor, Tensor]:
     e = torch.arange(n)[:, None]
-    at = [torch.arange((stride - 1) // 2, n, stride) for _, stride in SHIFT_WINDOWS]
+    at = [torch.arange((stride - 1) // 2, n, _spaced(stride, n)) for _, stride in SHIFT_WINDOWS]
     windows = [((e - c).abs() <= w // 2).float() for (w, _), c in zip(SHIFT_WINDOWS, at, strict=True)]
     return torch.cat(windows, 1), torch.cat(at)
 

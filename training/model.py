@@ -28,7 +28,7 @@ class Architecture:
     """The shape of the network: `channels` of the detector, `widths` of the three hidden layers, latent size."""
 
     channels: int
-    coarse_limit: int = 256
+    coarse_limit: int = 512
     widths: tuple[int, int, int] = (8, 16, 24)
     latent: int = 8
 

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.filters import FLOOR, FilterBank
-from training.model import SPATIAL_REACH, Architecture, Cvae
+from training.model import SPATIAL_REACH, Architecture, Cvae, Normal
 from training.shift import move_share, over_energy, over_row
+from training.verdict import Evidence, amounts
 
 HALO_ROWS = SPATIAL_REACH + 1
 """Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
@@ -26,25 +27,32 @@ DRIFT_CLIP = 1.5
 
 
 class Scores(NamedTuple):
-    """The outputs of the graph, in the order of the model file; shapes (batch, row, column[, energy or latent])."""
+    """The outputs of the graph, in the order of the model file; shapes (batch, row, column[, energy or latent]).
+
+    `span` (..., 2) first and last input channel of the evidence, `amount` (..., 2) value and standard error, `drift`
+    (batch, row) in eV."""
 
     score: Tensor
     energy_index: Tensor
     kind: Tensor
     expected: Tensor
     latent: Tensor
+    span: Tensor
+    amount: Tensor
+    drift: Tensor
 
 
 class ScoringGraph(nn.Module):
     """The network, the filter bank, and what standardises their evidence.
 
     Buffers set by training: `gain` (variance of a coarse count over its mean), `fine_log_mean` (energy,),
-    `reference_total` (effective counts per pixel the bank was standardised at).
+    `reference_total` (effective counts per pixel the bank was standardised at), `step_ev` (of the detector's channels).
     """
 
     gain: Tensor
     fine_log_mean: Tensor
     reference_total: Tensor
+    step_ev: Tensor
     interpolation: Tensor
 
     def __init__(self, architecture: Architecture) -> None:
@@ -55,6 +63,7 @@ class ScoringGraph(nn.Module):
         size, b = architecture.channels, architecture.rebin
         self.register_buffer("gain", torch.ones(()))
         self.register_buffer("reference_total", torch.ones(()))
+        self.register_buffer("step_ev", torch.ones(()))
         self.register_buffer("fine_log_mean", torch.full((size,), 1.0 / size).log())
         self.register_buffer("interpolation", _interpolation(size, architecture.coarse, b), persistent=False)
 
@@ -81,14 +90,16 @@ class ScoringGraph(nn.Module):
         clean = torch.where(present[..., None], counts, 0.0)
         return self.rebinned(clean) / self.gain, present.to(counts.dtype)
 
-    def evidence(self, coarse: Tensor, valid: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor, Tensor]:
-        """Raw evidence (..., filter) by family, share (..., coarse), total (..., 1) and latent mean of counts."""
+    def evidence(self, coarse: Tensor, valid: Tensor) -> tuple[Evidence, Tensor, Tensor, Normal]:
+        """Evidence (..., filter) by family, share (..., coarse), total (..., 1), and what the network made of counts."""
         normal = self.cvae(coarse, valid)
         total = over_energy(coarse).clamp_min(0.0)
         drift = normal.drift + self._drift_step(coarse, valid, normal.share * total)
         share = move_share(normal.unshifted, drift)
         expected = share * total
-        return self.bank(coarse - expected, expected), share, total, normal.mean
+        raw, information = self.bank(coarse - expected, expected)
+        standardised = self.bank.standardised(raw, total / self.reference_total)
+        return Evidence(raw, standardised, information, expected), share, total, normal._replace(drift=drift)
 
     def _drift_step(self, coarse: Tensor, valid: Tensor, expected: Tensor) -> Tensor:
         """A Gauss-Newton step (batch, row) towards the shift that leaves a row's residuals without a slope.
@@ -106,22 +117,39 @@ class ScoringGraph(nn.Module):
     def forward(self, counts: Tensor) -> Scores:
         """Score raw counts (batch, row, column, energy), float32, NaN where missing."""
         coarse, valid = self.effective(counts)
-        z, share, total, latent = self.evidence(coarse, valid)
-        z = self.bank.standardised(z, total / self.reference_total)
-        strength = self.bank.strength(z)
+        found, share, total, normal = self.evidence(coarse, valid)
+        strength = self.bank.strength(found.standardised)
         best = torch.stack([family.amax(-1) for family in strength], -1)
         kind = best.argmax(-1)
-        middles = [at.to(kind.device) for at in self.bank.channel_of]
-        peaks = [at[family.argmax(-1)] for at, family in zip(middles, strength, strict=True)]
-        peak = self.bank.located(z, kind, torch.stack(peaks, -1).gather(-1, kind[..., None])[..., 0])
+        chosen = tuple(family.argmax(-1) for family in strength)
+        middle = self._of_kind(self.bank.channel_of, chosen, kind)
+        half = self._of_kind(self.bank.half_width_of, chosen, kind)
+        peak = self.bank.located(found.standardised, kind, middle)
+        coarse_ev = self.step_ev * self.architecture.rebin
+        amount = amounts(self.bank, found, kind, chosen, self.gain, coarse_ev)
         gone = valid < 0.5
         return Scores(
             torch.where(gone, torch.nan, best.amax(-1)),
             torch.where(gone, 0, self._fine_channel(peak)),
             torch.where(gone, 0, kind),
             torch.where(gone[..., None], torch.nan, self._fine(share) * (total * self.gain)),
-            torch.where(gone[..., None], torch.nan, latent[:, :, 0].permute(0, 2, 3, 1)),
+            torch.where(gone[..., None], torch.nan, normal.mean[:, :, 0].permute(0, 2, 3, 1)),
+            torch.where(gone[..., None], 0, self._span(middle, half)),
+            torch.where(gone[..., None], torch.nan, amount),
+            normal.drift * coarse_ev,
         )
+
+    @staticmethod
+    def _of_kind(table: tuple[Tensor, ...], chosen: tuple[Tensor, ...], kind: Tensor) -> Tensor:
+        """What `table` holds of the filter chosen in the family that won."""
+        all_families = [of.to(kind.device)[at] for of, at in zip(table, chosen, strict=True)]
+        return torch.stack(all_families, -1).gather(-1, kind[..., None])[..., 0]
+
+    def _span(self, middle: Tensor, half: Tensor) -> Tensor:
+        """First and last detector channel (..., 2) of a window of coarse channels."""
+        size, b = self.architecture.channels, self.architecture.rebin
+        first, last = (middle - half) * b, (middle + half) * b + b - 1
+        return torch.stack((first, last), -1).clamp(0, size - 1)
 
     def _fine_channel(self, coarse: Tensor) -> Tensor:
         """The detector channel in the middle of a coarse one."""

@@ -87,7 +87,13 @@ def train_run(
         seconds=round(time.monotonic() - started, 1),
         device=device.type,
         losses={name: round(value, 8) for name, value in msgspec.to_builtins(best).items()},
-        noise=Noise(gain=noise.gain, channel_correlation=float(np.clip(noise.channel_correlation, -1.0, 1.0))),
+        noise=Noise(
+            gain=noise.gain,
+            channel_correlation=float(np.clip(noise.channel_correlation, -1.0, 1.0)),
+            correlation=[float(value) for value in noise.correlation],
+            floor=noise.floor,
+            over_dispersion=noise.over_dispersion,
+        ),
         calibration=calibration,
         versions={name: _version(name) for name in ("eelswatch", "torch", "numpy")},
     )
@@ -105,6 +111,7 @@ def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tup
     raw = [graph.effective(torch.from_numpy(m.counts)[None])[0][0] for m in data.maps]
     masks = [{role: torch.from_numpy((m.role == role).astype(np.float32)) for role in Role} for m in data.maps]
     gain = _coarse_gain(raw[0], masks[0][Role.MISSING] > 0)
+    graph.step_ev.fill_(data.energy.step_ev)
     graph.set_mean(torch.from_numpy(data.spectra(Role.TRAIN).mean(0)), gain)
     spectra = torch.cat([x[mask[Role.TRAIN] > 0] for x, mask in zip(raw, masks, strict=True)]) / gain
     graph.cvae.set_input_scale(spectra)
@@ -119,7 +126,9 @@ def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tup
 def _coarse_gain(coarse: torch.Tensor, missing: torch.Tensor) -> float:
     """Variance over mean of coarse counts (row, column, coarse): not the fine one where channels are correlated."""
     counts = torch.where(missing[..., None], torch.nan, coarse).numpy()
-    return max(estimate_noise(counts).gain, float(np.nanmedian(counts.sum(-1))) / MOST_COUNTS_A_PIXEL)
+    mean = max(float(np.nanmean(counts)), 1.0)
+    variance_over_mean = float(estimate_noise(counts).variance(np.array(mean))) / mean
+    return max(variance_over_mean, float(np.nanmedian(counts.sum(-1))) / MOST_COUNTS_A_PIXEL)
 
 
 def new_graph(channels: int, config: TrainConfig) -> ScoringGraph:
@@ -135,11 +144,10 @@ def load_graph(run: Path) -> tuple[ScoringGraph, RunRecord, Outcome]:
     """The trained graph of a finished run, on the CPU. Raises DataError or ModelError where there is none."""
     record, outcome = finished_record(run)
     try:
-        config = TrainConfig.model_validate(record.config)
-    except ValidationError as fault:
+        graph = new_graph(record.energy.size, TrainConfig.model_validate(record.config))
+        graph.load_state_dict(load_tensors(run / MODEL)["graph"])
+    except (ValidationError, RuntimeError, KeyError) as fault:
         raise DataError(f"{run} was made by another version of eelswatch; train again with --restart") from fault
-    graph = new_graph(record.energy.size, config)
-    graph.load_state_dict(load_tensors(run / MODEL)["graph"])
     return graph.eval(), record, outcome
 
 

@@ -46,6 +46,9 @@ def test_the_file_has_the_names_types_and_free_sizes_that_were_promised(session)
         "kind": ("tensor(int64)", free),
         "expected": ("tensor(float)", free),
         "latent": ("tensor(float)", free),
+        "span": ("tensor(int64)", free),
+        "amount": ("tensor(float)", free),
+        "drift": ("tensor(float)", free[:2]),
     }
 
 

@@ -5,7 +5,7 @@ from small import CHANNELS, close, scores_of, small_film, untrained_graph
 
 from training.filters import EVIDENCE, FilterBank
 from training.scoring import HALO_ROWS
-from training.shift import RowShift
+from training.shift import move
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_lone_hot_channel_is_a_spike_at_that_channel(channels):
 def whitened_evidence(residual, expected):
     bank = FilterBank(residual.size)
     one_pixel = [torch.from_numpy(x.astype(np.float32))[None, None, None] for x in (residual, expected)]
-    strength = bank.strength(bank.standardised(bank(*one_pixel), torch.ones(1, 1, 1, 1)))
+    strength = bank.strength(bank.standardised(bank(*one_pixel)[0], torch.ones(1, 1, 1, 1)))
     best = max(range(len(strength)), key=lambda i: float(strength[i].max()))
     return EVIDENCE[best], int(bank.channel_of[best][strength[best].argmax()]), float(strength[best].max())
 
@@ -127,18 +127,52 @@ def test_evidence_of_pure_counting_noise_has_unit_variance():
     counts = rng.poisson(mean, (1, 40, 40, 150))
     bank = FilterBank(150)
     expected = torch.from_numpy(np.broadcast_to(mean, counts.shape).astype(np.float32))
-    for name, z in zip(EVIDENCE, bank(torch.from_numpy(counts.astype(np.float32)) - expected, expected), strict=True):
+    evidence, _ = bank(torch.from_numpy(counts.astype(np.float32)) - expected, expected)
+    for name, z in zip(EVIDENCE, evidence, strict=True):
         # a shift filter shows something only where there is a slope
         near = (bank.channel_of[EVIDENCE.index(name)] - 90).abs() < 8
         spread = z[0, 1:-1, 1:-1].reshape(-1, z.shape[-1])[:, near].std(0).numpy()
         assert np.median(spread) == pytest.approx(1.0, abs=0.05), name
 
 
+def test_windows_that_hold_no_edge_say_nothing_of_a_shift():
+    rng = np.random.default_rng(0)
+    mean = 300 + 2000 * np.exp(-0.5 * ((np.arange(150) - 90) / 3.0) ** 2)
+    counts = torch.from_numpy(rng.poisson(mean, (1, 40, 40, 150)).astype(np.float32))
+    bank = FilterBank(150)
+    shift = bank(
+        counts - torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(mean.astype(np.float32)).expand_as(counts)
+    )[0][3]
+    far = (bank.channel_of[3] - 90).abs() > 40
+    assert float(shift[..., far].abs().max()) < 0.1
+
+
+def test_the_amount_of_a_moved_edge_is_its_shift_and_of_a_bump_its_counts():
+    e = np.arange(CHANNELS)
+
+    def edge(at):
+        return 4000 + 40000 * np.exp(-0.5 * ((e - at) / 4.0) ** 2)
+
+    graph = untrained_graph(mean=edge(60.0))
+    graph.step_ev.fill_(0.8)
+    counts = np.broadcast_to(edge(60.0), (9, 9, CHANNELS)).copy()
+    before = scores_of(graph, counts)
+    counts[4, 4] = edge(60.5)
+    scores = scores_of(graph, counts)
+    assert EVIDENCE[scores.kind[4, 4]].startswith("shift")
+    value, error = scores.amount[4, 4]
+    normal = before.amount[4, 4, 0] if EVIDENCE[before.kind[4, 4]] == EVIDENCE[scores.kind[4, 4]] else 0.0
+    assert value - normal == pytest.approx(0.5 * 0.8, rel=0.3)
+    assert 0 < error < 0.1
+    first, last = scores.span[4, 4]
+    assert first <= scores.energy_index[4, 4] <= last
+
+
 @pytest.mark.parametrize("shift", [-3.6, -0.25, 0.0, 0.4, 2.0])
 def test_a_row_is_moved_by_fractions_of_a_channel(shift):
     e = torch.arange(64.0)
     peak = torch.exp(-0.5 * ((e - 30) / 3) ** 2)
-    moved = RowShift(64).move(peak.expand(1, 2, 3, 64), torch.tensor([[shift, 0.0]]))
+    moved = move(peak.expand(1, 2, 3, 64), torch.tensor([[shift, 0.0]]))
     wanted = torch.exp(-0.5 * ((e - 30 - shift) / 3) ** 2)
     assert torch.allclose(moved[0, 0], wanted.expand(3, 64), atol=5e-3)
     assert torch.allclose(moved[0, 1], peak.expand(3, 64))
