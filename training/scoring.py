@@ -30,7 +30,8 @@ class Scores(NamedTuple):
     """The outputs of the graph, in the order of the model file; shapes (batch, row, column[, energy or latent]).
 
     `span` (..., 2) first and last input channel of the evidence, `amount` (..., 2) value and standard error, `drift`
-    (batch, row) in eV."""
+    (batch, row) in eV.
+    """
 
     score: Tensor
     energy_index: Tensor
@@ -91,7 +92,7 @@ class ScoringGraph(nn.Module):
         return self.rebinned(clean) / self.gain, present.to(counts.dtype)
 
     def evidence(self, coarse: Tensor, valid: Tensor) -> tuple[Evidence, Tensor, Tensor, Normal]:
-        """Evidence (..., filter) by family, share (..., coarse), total (..., 1), and what the network made of counts."""
+        """Evidence (..., filter) by family, share (..., coarse), total (..., 1), and the network's own answer."""
         normal = self.cvae(coarse, valid)
         total = over_energy(coarse).clamp_min(0.0)
         drift = normal.drift + self._drift_step(coarse, valid, normal.share * total)
