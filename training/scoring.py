@@ -26,6 +26,10 @@ DRIFT_CLIP = 1.5
 """Standard deviations at which one pixel's say in its row's drift is cut off: a moved edge is no drift."""
 
 
+DRIFT_STEPS = 3
+"""Gauss-Newton steps a row's drift is followed by; each goes half a coarse channel at most."""
+
+
 class Scores(NamedTuple):
     """The outputs of the graph, in the order of the model file; shapes (batch, row, column[, energy or latent]).
 
@@ -95,8 +99,10 @@ class ScoringGraph(nn.Module):
         """Evidence (..., filter) by family, share (..., coarse), total (..., 1), and the network's own answer."""
         normal = self.cvae(coarse, valid)
         total = over_energy(coarse).clamp_min(0.0)
-        drift = normal.drift + self._drift_step(coarse, valid, normal.share * total)
-        share = move_share(normal.unshifted, drift)
+        drift, share = normal.drift, normal.share
+        for _ in range(DRIFT_STEPS):
+            drift = drift + self._drift_step(coarse, valid, share * total)
+            share = move_share(normal.unshifted, drift)
         expected = share * total
         raw, information = self.bank(coarse - expected, expected)
         standardised = self.bank.standardised(raw, total / self.reference_total)
