@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LARGEST_LEARNED = 4.0
-"""Largest shift the head can name, in coarse channels; what is beyond is followed when scoring (training/drift.py)."""
+"""Largest shift the head can name, in coarse channels; what is beyond is followed when scoring (scoring.py)."""
 SMALLEST_SHARE = 1e-9
 
 

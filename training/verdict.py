@@ -1,4 +1,4 @@
-"""What the winning filter says: which channels, and how much with its standard error.
+"""What the winning filter says: how much, with its standard error.
 
 Tensors are (batch, row, column, ...). Amounts are per pixel: eV for a shift, detector counts for the others.
 """
