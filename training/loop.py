@@ -18,8 +18,13 @@ from torch import Tensor, nn
 from monitor.core.errors import DataError
 from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.config import TrainConfig
+from training.doses import SUMMED, summed, thinned
 from training.loss import Loss, chi2_per_dof, elbo
 from training.scoring import ScoringGraph
+
+MORE_DOSE, LESS_DOSE = 0.2, 0.3
+"""Shares of the crops that show four times the dose, and less of it."""
+LEAST_DOSE = 0.25
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,18 +112,28 @@ def _step(
 
 
 def _crops(maps: TrainingMaps, config: TrainConfig, dice: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A batch of crops (batch, row, column, coarse) and masks, mirrored at random; maps are drawn by their size."""
+    """A batch of crops (batch, row, column, coarse) and masks, mirrored at random; maps are drawn by their size.
+
+    Some are made to less dose by thinning, some to more by adding up pixels: the network is to know both.
+    """
     areas = torch.tensor([m.numel() for m in maps.train], dtype=torch.float32)
     rows = min([config.crop_rows, *(m.shape[0] for m in maps.train)])
     columns = min([config.crop_columns, *(m.shape[1] for m in maps.train)])
     counts, masks = [], []
     for which in torch.multinomial(areas, config.batch, replacement=True, generator=dice).tolist():
         coarse, mask = maps.coarse[which], maps.train[which]
-        r = int(torch.randint(mask.shape[0] - rows + 1, (), generator=dice))
-        c = int(torch.randint(mask.shape[1] - columns + 1, (), generator=dice))
+        draw, share = torch.rand(2, generator=dice).tolist()
+        more = draw < MORE_DOSE and mask.shape[0] >= SUMMED * rows and mask.shape[1] >= SUMMED * columns
+        height, width = (rows * SUMMED, columns * SUMMED) if more else (rows, columns)
+        r = int(torch.randint(mask.shape[0] - height + 1, (), generator=dice))
+        c = int(torch.randint(mask.shape[1] - width + 1, (), generator=dice))
         flips = [i for i, flip in enumerate(torch.rand(2, generator=dice).tolist()) if flip < 0.5]
-        m = mask[r : r + rows, c : c + columns].flip(flips)
-        counts.append(coarse[r : r + rows, c : c + columns].flip(flips) * m[..., None])
+        x, m = coarse[r : r + height, c : c + width].flip(flips), mask[r : r + height, c : c + width].flip(flips)
+        if more:
+            x, m = summed(x, m)
+        elif draw > 1.0 - LESS_DOSE:
+            x = thinned(x, LEAST_DOSE**share, dice)
+        counts.append(x * m[..., None])
         masks.append(m)
     return torch.stack(counts), torch.stack(masks)
 

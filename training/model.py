@@ -25,9 +25,13 @@ DARK = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """The shape of the network: `channels` of the detector, `widths` of the three hidden layers, latent size."""
+    """The shape of the network.
+
+    `channels` of the detector, each `step_ev` wide (signed); `widths` of the three hidden layers; latent size.
+    """
 
     channels: int
+    step_ev: float = 1.0
     coarse_limit: int = 512
     widths: tuple[int, int, int] = (8, 16, 24)
     latent: int = 8
@@ -54,11 +58,11 @@ class Normal(NamedTuple):
 
 
 class Cvae(nn.Module):
-    """3D-CVAE over coarse counts. `log_mean`, `input_scale` and `dark` (counts) are set before training."""
+    """3D-CVAE over coarse counts; `log_mean`, `input_scale` and `usual_total` (counts) are set before training."""
 
     log_mean: Tensor
     input_scale: Tensor
-    dark: Tensor
+    usual_total: Tensor
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -73,7 +77,8 @@ class Cvae(nn.Module):
         # the map, and a strip would not give its map's scores to the last bit. Hence 3 x 3 and 5 apart in layer 2.
         self.register_buffer("log_mean", torch.full((n,), 1.0 / n).log())
         self.register_buffer("input_scale", torch.ones(()))
-        self.register_buffer("dark", torch.zeros(()))
+        self.register_buffer("usual_total", torch.ones(()))
+        self.log_signal = nn.Parameter(torch.full((latent,), 3.0))
         self.row_shift = RowShift(n)
         self.encode_1 = nn.Conv3d(1, w[0], (7, 3, 3), (4, 1, 1), (3, 1, 1))
         self.mix = nn.Conv3d(w[0], w[0], (1, 3, 3), 1, (0, 1, 1), bias=False)
@@ -86,17 +91,19 @@ class Cvae(nn.Module):
         self.decode_1 = nn.ConvTranspose3d(w[0], 1, (8, 1, 1), (4, 1, 1), (2, 0, 0))
 
     def set_input_scale(self, spectra: Tensor) -> None:
-        """Scale the encoder's input to unit spread over `spectra` (pixel, coarse), and say what is dark beside them."""
+        """Scale the encoder's input to unit spread over `spectra` (pixel, coarse), and learn their usual total."""
         mean = self.log_mean.exp()
         total = spectra.sum(-1, keepdim=True)
-        self.dark.copy_(DARK * total.median())
+        self.usual_total.copy_(total.median().clamp_min(1.0))
         share = spectra / total.clamp_min(1.0)
         self.input_scale.copy_(1.0 / ((share - mean) / mean.sqrt()).std().clamp_min(1e-6))
 
     def encode(self, coarse: Tensor, valid: Tensor, drift: Tensor) -> tuple[Tensor, Tensor]:
         """Latent mean and log variance, each (batch, latent, 1, row, column), of counts moved back by `drift`."""
         total = over_energy(coarse)
-        counted = total.clamp_min(1.0).maximum(self.dark)  # the noise of a vacuum must not fill its neighbours' view
+        counted = total.clamp_min(1.0).maximum(
+            DARK * self.usual_total
+        )  # the noise of a vacuum must not fill its neighbours' view
         mean = self.log_mean.exp()
         moved = move(coarse / counted, -drift)
         x = (moved - mean * (total / counted)) / mean.sqrt() * self.input_scale
@@ -106,7 +113,12 @@ class Cvae(nn.Module):
         h = F.silu(self.encode_2(self.mix(h)))
         h = F.silu(self.encode_3(h))
         mu, log_variance = self.collapse(h).chunk(2, 1)
-        return mu, log_variance.clamp(-12.0, 6.0)
+        # A Gaussian latent of signal s over noise, seen at D times the usual dose, has the posterior mean
+        # D s / (1 + D s) of what is read from it and the variance 1 / (1 + D s); here relative to D = 1.
+        dose = (total / self.usual_total).clamp_min(DARK).permute(0, 3, 1, 2)[:, None]
+        signal = self.log_signal.exp()[:, None, None, None]
+        sharper = (1.0 + dose * signal) / (1.0 + signal)
+        return mu * dose / sharper, (log_variance - sharper.log()).clamp(-12.0, 6.0)
 
     def decode(self, z: Tensor) -> Tensor:
         """Share of the counts in each coarse channel, (batch, row, column, coarse), before the row's shift."""

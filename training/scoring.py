@@ -13,21 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.filters import FLOOR, FilterBank
-from training.model import SPATIAL_REACH, Architecture, Cvae, Normal
-from training.shift import move_share, over_energy, over_row
-from training.verdict import Evidence, amounts
+from monitor.core.noise import NoiseEstimate
+from training.bank import Evidence, FilterBank, Peaks
+from training.drift import along_rows, nudged, of_pixels
+from training.model import SPATIAL_REACH, Architecture, Cvae
+from training.shift import SMALLEST_SHARE, move, over_energy
+from training.verdict import verdicts
 
 HALO_ROWS = SPATIAL_REACH + 1
 """Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
-
-
-DRIFT_CLIP = 1.5
-"""Standard deviations at which one pixel's say in its row's drift is cut off: a moved edge is no drift."""
-
-
-DRIFT_STEPS = 3
-"""Gauss-Newton steps a row's drift is followed by; each goes half a coarse channel at most."""
+FLOOR = 1.0
+"""Counts added to each variance, so that a single count in a vacuum is no event."""
+LEAST_SCORE, USUAL_SCORE, SCORE_UNIT = 0.0, 3.0, 0.4
+"""A score reads like standard deviations: what the largest of some hundred filters reaches in pure noise."""
 
 
 class Scores(NamedTuple):
@@ -47,39 +45,58 @@ class Scores(NamedTuple):
     drift: Tensor
 
 
-class ScoringGraph(nn.Module):
-    """The network, the filter bank, and what standardises their evidence.
+class Found(NamedTuple):
+    """What was seen and what was expected, in effective counts of coarse channels; `dose` (..., 1) of the usual."""
 
-    Buffers set by training: `gain` (variance of a coarse count over its mean), `fine_log_mean` (energy,),
-    `reference_total` (effective counts per pixel the bank was standardised at), `step_ev` (of the detector's channels).
+    evidence: Evidence
+    peaks: Peaks
+    share: Tensor
+    total: Tensor
+    sigma: Tensor
+    dose: Tensor
+    latent: Tensor
+    drift: Tensor
+    valid: Tensor
+
+
+class ScoringGraph(nn.Module):
+    """The network, the filter bank, and what puts their evidence on one footing.
+
+    Buffers set by training: `gain` (detector counts of an effective count), `floor` (effective counts^2) and
+    `over_dispersion` of a coarse channel's variance, `fine_log_mean` (energy,).
     """
 
     gain: Tensor
+    floor: Tensor
+    over_dispersion: Tensor
     fine_log_mean: Tensor
-    reference_total: Tensor
-    step_ev: Tensor
     interpolation: Tensor
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
         self.cvae = Cvae(architecture)
-        self.bank = FilterBank(architecture.coarse)
         size, b = architecture.channels, architecture.rebin
+        self.bank = FilterBank(architecture.coarse, abs(architecture.step_ev) * b, architecture.latent)
         self.register_buffer("gain", torch.ones(()))
-        self.register_buffer("reference_total", torch.ones(()))
-        self.register_buffer("step_ev", torch.ones(()))
+        self.register_buffer("floor", torch.zeros(()))
+        self.register_buffer("over_dispersion", torch.zeros(()))
         self.register_buffer("fine_log_mean", torch.full((size,), 1.0 / size).log())
         self.register_buffer("interpolation", _interpolation(size, architecture.coarse, b), persistent=False)
 
-    def set_mean(self, mean: Tensor, gain: float) -> None:
-        """Take the mean spectrum (energy,) of the training data, in counts, and the gain of a coarse count."""
+    def set_noise(self, noise: NoiseEstimate) -> None:
+        """Take the noise of coarse counts; in effective ones its variance is mean + floor + over-dispersion x mean^2."""
+        self.gain.fill_(noise.gain)
+        self.floor.fill_(noise.floor / noise.gain**2)
+        self.over_dispersion.fill_(noise.over_dispersion)
+
+    def set_mean(self, mean: Tensor) -> None:
+        """Take the mean spectrum (energy,) of the training data, in counts."""
         floor = mean.clamp_min(0.0).mean() * 1e-3
         fine = mean.clamp_min(float(floor))
         coarse = self.rebinned(fine[None, None, None])[0, 0, 0]
         self.fine_log_mean.copy_((fine / fine.sum()).log())
         self.cvae.log_mean.copy_((coarse / coarse.sum()).log())
-        self.gain.fill_(gain)
 
     def rebinned(self, counts: Tensor) -> Tensor:
         """Counts (..., energy) added up to coarse channels (..., coarse)."""
@@ -95,62 +112,47 @@ class ScoringGraph(nn.Module):
         clean = torch.where(present[..., None], counts, 0.0)
         return self.rebinned(clean) / self.gain, present.to(counts.dtype)
 
-    def evidence(self, coarse: Tensor, valid: Tensor) -> tuple[Evidence, Tensor, Tensor, Normal]:
-        """Evidence (..., filter) by family, share (..., coarse), total (..., 1), and the network's own answer."""
+    def found(self, coarse: Tensor, valid: Tensor) -> Found:
+        """Evidence of effective counts (batch, row, column, coarse), 0 where `valid` (batch, row, column) is."""
         normal = self.cvae(coarse, valid)
         total = over_energy(coarse).clamp_min(0.0)
-        drift, share = normal.drift, normal.share
-        for _ in range(DRIFT_STEPS):
-            drift = drift + self._drift_step(coarse, valid, share * total)
-            share = move_share(normal.unshifted, drift)
+        drift = along_rows(coarse, valid, normal.unshifted * total, normal.drift)
+        expected = move(normal.unshifted, drift).clamp_min(SMALLEST_SHARE) * total
+        left = of_pixels(coarse, valid, expected, FLOOR)
+        share = nudged(expected, left)
+        share = share / over_energy(share).clamp_min(SMALLEST_SHARE)
         expected = share * total
-        raw, information = self.bank(coarse - expected, expected)
-        standardised = self.bank.standardised(raw, total / self.reference_total)
-        return Evidence(raw, standardised, information, expected), share, total, normal._replace(drift=drift)
+        sigma = (expected * (1.0 + self.over_dispersion * expected) + (FLOOR + self.floor)).sqrt()
+        whitened = (coarse - expected) / sigma * valid[..., None]
+        latent = normal.mean[:, :, 0].permute(0, 2, 3, 1)
+        dose = total / self.cvae.usual_total
+        evidence = self.bank(whitened, expected, sigma, valid, latent, dose)
+        peaks = self.bank.peaks(evidence)
+        return Found(evidence, peaks, share, total, sigma, dose, latent, drift + left, valid)
 
-    def _drift_step(self, coarse: Tensor, valid: Tensor, expected: Tensor) -> Tensor:
-        """A Gauss-Newton step (batch, row) towards the shift that leaves a row's residuals without a slope.
-
-        The head knows only the drift it has seen in training; this follows it further.
-        """
-        change = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1)) * 0.5
-        whitened = change / (expected + FLOOR)
-        weight = over_energy(change * whitened)
-        root = weight.sqrt().clamp_min(1e-6)
-        pull = over_energy((coarse - expected) * whitened) / root
-        row = over_row(torch.cat((pull.clamp(-DRIFT_CLIP, DRIFT_CLIP) * root, weight), -1), valid)
-        return (row[..., 0] / (row[..., 1] + 1.0)).clamp(-0.5, 0.5)
+    def scored(self, found: Found) -> tuple[Tensor, Tensor]:
+        """Score and total effective counts, (batch, row, column)."""
+        return _score(self.bank.levelled(found.peaks.strength, found.dose)), found.total[..., 0]
 
     def forward(self, counts: Tensor) -> Scores:
         """Score raw counts (batch, row, column, energy), float32, NaN where missing."""
         coarse, valid = self.effective(counts)
-        found, share, total, normal = self.evidence(coarse, valid)
-        strength = self.bank.strength(found.standardised)
-        best = torch.stack([family.amax(-1) for family in strength], -1)
-        kind = best.argmax(-1)
-        chosen = tuple(family.argmax(-1) for family in strength)
-        middle = self._of_kind(self.bank.channel_of, chosen, kind)
-        half = self._of_kind(self.bank.half_width_of, chosen, kind)
-        peak = self.bank.located(found.standardised, kind, middle)
-        coarse_ev = self.step_ev * self.architecture.rebin
-        amount = amounts(self.bank, found, kind, chosen, self.gain, coarse_ev)
+        found = self.found(coarse, valid)
+        levelled = self.bank.levelled(found.peaks.strength, found.dose)
+        best = levelled.argmax(-1)
+        coarse_ev = self.architecture.step_ev * self.architecture.rebin
+        verdict = verdicts(self.bank, found, best, self.gain, coarse_ev)
         gone = valid < 0.5
         return Scores(
-            torch.where(gone, torch.nan, best.amax(-1)),
-            torch.where(gone, 0, self._fine_channel(peak)),
-            torch.where(gone, 0, kind),
-            torch.where(gone[..., None], torch.nan, self._fine(share) * (total * self.gain)),
-            torch.where(gone[..., None], torch.nan, normal.mean[:, :, 0].permute(0, 2, 3, 1)),
-            torch.where(gone[..., None], 0, self._span(middle, half)),
-            torch.where(gone[..., None], torch.nan, amount),
-            normal.drift * coarse_ev,
+            torch.where(gone, torch.nan, _score(levelled)),
+            torch.where(gone, 0, self._fine_channel(verdict.at)),
+            torch.where(gone, 0, best + 1),
+            torch.where(gone[..., None], torch.nan, self._fine(found.share) * (found.total * self.gain)),
+            torch.where(gone[..., None], torch.nan, found.latent),
+            torch.where(gone[..., None], 0, self._span(verdict.at, verdict.half)),
+            torch.where(gone[..., None], torch.nan, verdict.amount),
+            found.drift * coarse_ev,
         )
-
-    @staticmethod
-    def _of_kind(table: tuple[Tensor, ...], chosen: tuple[Tensor, ...], kind: Tensor) -> Tensor:
-        """What `table` holds of the filter chosen in the family that won."""
-        all_families = [of.to(kind.device)[at] for of, at in zip(table, chosen, strict=True)]
-        return torch.stack(all_families, -1).gather(-1, kind[..., None])[..., 0]
 
     def _span(self, middle: Tensor, half: Tensor) -> Tensor:
         """First and last detector channel (..., 2) of a window of coarse channels."""
@@ -167,9 +169,13 @@ class ScoringGraph(nn.Module):
         """Coarse shares on the detector's channels: the ratio to the mean spectrum, interpolated, on the fine mean."""
         if self.architecture.rebin == 1:
             return share
-        ratio = share.log() - self.cvae.log_mean
+        ratio = share.clamp_min(SMALLEST_SHARE).log() - self.cvae.log_mean
         fine = (ratio @ self.interpolation + self.fine_log_mean).exp()
         return fine / over_energy(fine)
+
+
+def _score(levelled: Tensor) -> Tensor:
+    return (USUAL_SCORE + SCORE_UNIT * levelled.amax(-1)).clamp_min(LEAST_SCORE)
 
 
 def _interpolation(size: int, coarse: int, rebin: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,10 +15,11 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
+from monitor.core.axes import EnergyAxis
 from monitor.core.errors import ConfigError, DataError
 from monitor.core.model_card import Noise
-from monitor.core.noise import estimate_noise
-from training.calibrate import calibrate, standardise
+from monitor.core.noise import NoiseEstimate, estimate_noise
+from training.calibrate import calibrate
 from training.checkpoint import load_tensors, save_tensors
 from training.config import TrainConfig
 from training.data import Role, TrainingSet
@@ -35,6 +37,7 @@ from training.run import (
     write_record,
 )
 from training.scoring import ScoringGraph
+from training.standardise import standardise
 
 MOST_COUNTS_A_PIXEL = 5e6
 """Effective counts a pixel is given at most: beyond it single precision shows in the score, and data without any noise
@@ -75,10 +78,9 @@ def train_run(
     graph, maps = prepare(data, config, device)
     history = fit(graph, maps, config, checkpoint=run / CHECKPOINT, report=report)
     standardise(graph, data.maps)
-    calibration = calibrate(graph, data.maps)
-    left_out = sum(int((m.role == Role.CALIBRATE).sum()) for m in data.maps) - calibration.pixels
+    calibration, left_out = calibrate(graph, data.maps)
     if left_out:
-        said = f"{left_out} of the pixels held out for calibration stand far from all others and were left out"
+        said = f"{left_out} of the scores held out for calibration stand far from all others and were left out"
         record = msgspec.structs.replace(record, notes=[*record.notes, said])
     noise = estimate_noise(data.maps[0].counts)
     best = min(history, key=lambda item: item.validation)
@@ -107,12 +109,13 @@ def train_run(
 def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tuple[ScoringGraph, TrainingMaps]:
     """A fresh graph that knows the data's mean and noise, and the maps as the loop wants them."""
     torch.manual_seed(config.seed)
-    graph = new_graph(data.energy.size, config)
+    graph = new_graph(data.energy, config)
     raw = [graph.effective(torch.from_numpy(m.counts)[None])[0][0] for m in data.maps]
     masks = [{role: torch.from_numpy((m.role == role).astype(np.float32)) for role in Role} for m in data.maps]
-    gain = _coarse_gain(raw[0], masks[0][Role.MISSING] > 0)
-    graph.step_ev.fill_(data.energy.step_ev)
-    graph.set_mean(torch.from_numpy(data.spectra(Role.TRAIN).mean(0)), gain)
+    noise = _coarse_noise(raw[0], masks[0][Role.MISSING] > 0)
+    gain = noise.gain
+    graph.set_noise(noise)
+    graph.set_mean(torch.from_numpy(data.spectra(Role.TRAIN).mean(0)))
     spectra = torch.cat([x[mask[Role.TRAIN] > 0] for x, mask in zip(raw, masks, strict=True)]) / gain
     graph.cvae.set_input_scale(spectra)
     maps = TrainingMaps(
@@ -123,19 +126,23 @@ def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tup
     return graph.to(device), maps
 
 
-def _coarse_gain(coarse: torch.Tensor, missing: torch.Tensor) -> float:
-    """Variance over mean of coarse counts (row, column, coarse): not the fine one where channels are correlated."""
+def _coarse_noise(coarse: torch.Tensor, missing: torch.Tensor) -> NoiseEstimate:
+    """Noise of coarse counts (row, column, coarse): not that of fine ones where channels are correlated."""
     counts = torch.where(missing[..., None], torch.nan, coarse).numpy()
-    mean = max(float(np.nanmean(counts)), 1.0)
-    variance_over_mean = float(estimate_noise(counts).variance(np.array(mean))) / mean
-    return max(variance_over_mean, float(np.nanmedian(counts.sum(-1))) / MOST_COUNTS_A_PIXEL)
+    noise = estimate_noise(counts)
+    least = float(np.nanmedian(counts.sum(-1))) / MOST_COUNTS_A_PIXEL
+    return replace(noise, gain=max(noise.gain, least))
 
 
-def new_graph(channels: int, config: TrainConfig) -> ScoringGraph:
-    """The graph that `config` describes, for spectra of `channels` channels, not yet trained."""
+def new_graph(energy: EnergyAxis, config: TrainConfig) -> ScoringGraph:
+    """The graph that `config` describes, for spectra on the axis `energy`, not yet trained."""
     w = config.width
     architecture = Architecture(
-        channels=channels, coarse_limit=config.coarse_limit, widths=(w, 2 * w, 3 * w), latent=config.latent
+        channels=energy.size,
+        step_ev=energy.step_ev,
+        coarse_limit=config.coarse_limit,
+        widths=(w, 2 * w, 3 * w),
+        latent=config.latent,
     )
     return ScoringGraph(architecture)
 
@@ -144,7 +151,7 @@ def load_graph(run: Path) -> tuple[ScoringGraph, RunRecord, Outcome]:
     """The trained graph of a finished run, on the CPU. Raises DataError or ModelError where there is none."""
     record, outcome = finished_record(run)
     try:
-        graph = new_graph(record.energy.size, TrainConfig.model_validate(record.config))
+        graph = new_graph(record.energy, TrainConfig.model_validate(record.config))
         graph.load_state_dict(load_tensors(run / MODEL)["graph"])
     except (ValidationError, RuntimeError, KeyError) as fault:
         raise DataError(f"{run} was made by another version of eelswatch; train again with --restart") from fault

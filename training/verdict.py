@@ -1,51 +1,49 @@
-"""What the winning filter says: how much, with its standard error.
+"""What the winning filter says: where, how much, with its standard error.
 
 Tensors are (batch, row, column, ...). Amounts are per pixel: eV for a shift, detector counts for the others.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from training.filters import FLOOR, SHIFT, FilterBank, pooled
+from training.bank import FAMILIES, FilterBank
+from training.filters import taken
+from training.moved_edges import SLIGHT
 
-PIXELS_OF = (1, 1, 9, 1, 9)
-"""How many pixels each family adds up."""
+if TYPE_CHECKING:
+    from training.scoring import Found
 
-
-class Evidence(NamedTuple):
-    """What the bank found: raw z and z in spreads of clean pixels by family, information of the shift families."""
-
-    raw: tuple[Tensor, ...]
-    standardised: tuple[Tensor, ...]
-    information: tuple[Tensor, Tensor]
-    expected: Tensor
+SHIFTS = ("shift", "shift 3x3")
+LEAST_INFORMATION = 1e-3
 
 
-def amounts(
-    bank: FilterBank, evidence: Evidence, kind: Tensor, chosen: tuple[Tensor, ...], gain: Tensor, coarse_ev: Tensor
-) -> Tensor:
-    """Value and standard error (..., 2) of the filter `chosen` in each family, of which `kind` (...) won.
+class Verdict(NamedTuple):
+    """`at`, `half` (...) the coarse channel it is about and how far it reaches to either side; `amount` (..., 2)."""
 
-    `gain`: detector counts of an effective count, `coarse_ev`: the width of a coarse channel, signed.
-    """
-    width = (None, bank.bump_sums, bank.bump_sums)
-    sigma = ((evidence.expected + FLOOR).sqrt(), (pooled(evidence.expected) + FLOOR).sqrt())
-    both = []
-    for family, at in enumerate(chosen):
-        one = at[..., None]
-        if family >= SHIFT:
-            unit = evidence.information[family - SHIFT].gather(-1, one).rsqrt() * coarse_ev
-        else:
-            peak = bank.channel_of[family].to(kind.device)[at][..., None]
-            spread = sigma[PIXELS_OF[family] > 1].gather(-1, peak)
-            unit = spread * gain / PIXELS_OF[family]
-            sums = width[family]
-            unit = unit if sums is None else unit * sums[at][..., None]
-        raw, z = (each[family].gather(-1, one) for each in (evidence.raw, evidence.standardised))
-        spread_of_z = torch.where(z.abs() > 1e-6, (raw / z).abs(), 1.0)
-        both.append(torch.cat((raw * unit, spread_of_z * unit.abs()), -1))
-    return torch.stack(both, -2).gather(-2, kind[..., None, None].expand(*kind.shape, 1, 2))[..., 0, :]
+    at: Tensor
+    half: Tensor
+    amount: Tensor
+
+
+def verdicts(bank: FilterBank, found: Found, best: Tensor, gain: Tensor, coarse_ev: float) -> Verdict:
+    """Of the family `best` (...); `gain`: detector counts of an effective count, `coarse_ev`: of a channel, signed."""
+    z, filters = found.peaks.z, found.peaks.chosen
+    filter_of_best = taken(filters, best)
+    row = bank.first[best] + filter_of_best
+    at, unit = bank.about[row], bank.unit[row]
+    counts = taken(found.sigma, at) * gain
+    one, three = (
+        taken(known, filters[..., FAMILIES.index(family)]).clamp_min(LEAST_INFORMATION)
+        for known, family in zip(found.evidence.information, SHIFTS, strict=True)
+    )
+    known = torch.where(best == FAMILIES.index(SHIFTS[0]), one, three)
+    is_shift = bank.moves[row]
+    error = unit.abs() * torch.where(is_shift, known.rsqrt() * abs(coarse_ev), counts)
+    way = torch.where(is_shift, unit.sign() * (1.0 if coarse_ev > 0 else -1.0), 1.0)
+    # A shift's evidence is its amount over the error, but for the slight information that was added to it.
+    value = taken(z, best) * way * error * torch.where(is_shift, (1.0 + SLIGHT / known).sqrt(), 1.0)
+    return Verdict(at, bank.reach[row], torch.stack((value, error), -1))

@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+import torch
+
+from training.bank import DOSES, FAMILIES, FilterBank
+from training.drift import along_rows, nudged, of_pixels
+from training.filters import edges, pooled, windows
+from training.latent_distance import LatentDistance
+from training.mixtures import Mixtures
+from training.moved_edges import WINDOWS, MovedEdges
+
+N, STEP_EV = 150, 1.0
+ENERGY = np.arange(N)
+
+
+def with_edge(at, height=2000.0):
+    return 300 + height * np.exp(-0.5 * ((ENERGY - at) / 3.0) ** 2)
+
+
+def tensor(x):
+    return torch.from_numpy(np.asarray(x, dtype=np.float32))
+
+
+def bank_for(spectra):
+    bank = FilterBank(N, STEP_EV, 3)
+    bank.moved.look_at(tensor(spectra))
+    bank.tabulate()
+    return bank
+
+
+def evidence_of(bank, counts, expected):
+    expected = tensor(np.broadcast_to(expected, counts.shape))
+    sigma = expected.sqrt()
+    valid, total = torch.ones(counts.shape[:3]), torch.ones(*counts.shape[:3], 1)
+    return bank((tensor(counts) - expected) / sigma, expected, sigma, valid, torch.zeros(*counts.shape[:3], 3), total)
+
+
+@pytest.mark.parametrize("kind", [windows, edges])
+@pytest.mark.parametrize("step_ev", [0.1, 0.8, 3.0])
+def test_every_filter_has_unit_norm_and_says_where_it_looks(kind, step_ev):
+    columns, at, half = kind(N, step_ev)
+    assert torch.allclose(columns.norm(dim=0), torch.ones(columns.shape[1]))
+    assert ((at >= 0) & (at < N) & (half >= 0)).all()
+    assert columns.gather(0, at[None]).min() > 0
+
+
+def test_evidence_of_pure_counting_noise_has_unit_variance():
+    mean = with_edge(90)
+    found = evidence_of(bank_for(mean[None]), np.random.default_rng(0).poisson(mean, (1, 40, 40, N)), mean)
+    for z in found.linear:
+        spread = z[0, 1:-1, 1:-1].reshape(-1, z.shape[-1]).std(0)
+        assert float(spread.median()) == pytest.approx(1.0, abs=0.05)
+    used = bank_for(mean[None]).moved.box.sum(0) > 0
+    for z in found.shift:
+        spread = z[0, 1:-1, 1:-1].reshape(1444, -1, WINDOWS).std(0)[:, used]
+        assert float(spread.max()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_windows_that_hold_no_edge_are_not_looked_into():
+    moved = MovedEdges(N, STEP_EV)
+    moved.look_at(tensor(with_edge(90)[None]))
+    used = moved.box.sum(0) > 0
+    assert used.any()
+    assert ((moved.edge_at[used] - 90).abs() < 8).all()
+
+
+def test_a_neighbour_is_not_credited_with_what_its_neighbour_shows():
+    mean = with_edge(90)
+    bank = bank_for(mean[None])
+    counts = np.broadcast_to(mean, (1, 7, 7, N)).copy()
+    counts[0, 3, 3] = with_edge(93)
+    strength = bank.peaks(evidence_of(bank, counts, mean)).strength[0].amax(-1)
+    assert strength[3, 3] > 10
+    assert strength.flatten().sort().values[-2] < 1e-3
+
+
+def test_what_the_usual_variation_explains_is_taken_out_and_a_shift_is_not():
+    rng = np.random.default_rng(0)
+    share = rng.uniform(0, 1, (500, 1)) * with_edge(40) + rng.uniform(0.5, 1, (500, 1)) * with_edge(110)
+    share = tensor(share / share.sum(1, keepdims=True))
+    mixtures = Mixtures(N)
+    mixtures.learn_expected(share, 1e5)
+    sigma = (share.median(0).values * 1e5).sqrt()
+    dose = torch.ones(1)
+    usual = (share[0] - share[1]) * 1e5 / sigma
+    moved = tensor(with_edge(42) - with_edge(40)) / sigma
+    assert mixtures(usual[None], dose).norm() < 0.1 * usual.norm()
+    assert mixtures(moved[None], dose).norm() > 0.7 * moved.norm()
+
+
+def test_a_few_anomalies_are_no_usual_variation():
+    rng = np.random.default_rng(1)
+    share = rng.uniform(0.2, 1, (600, 1)) * with_edge(40) + with_edge(110)
+    share[:12] = with_edge(40) + with_edge(112)
+    mixtures = Mixtures(N)
+    mixtures.learn_expected(tensor(share / share.sum(1, keepdims=True)), 1e5)
+    moved = tensor((with_edge(112) - with_edge(110)) / np.sqrt(with_edge(110)))
+    assert mixtures(moved[None], torch.ones(1)).norm() > 0.7 * moved.norm()
+
+
+def test_faint_changes_of_thickness_are_learned_from_the_residuals():
+    rng = np.random.default_rng(2)
+    spectrum = with_edge(60)
+    thicker = np.convolve(spectrum, np.exp(-0.5 * ((np.arange(-60, 61) - 22) / 6.0) ** 2), mode="same")
+    change = thicker / thicker.sum() - spectrum / spectrum.sum()
+    change = change / np.sqrt(spectrum)
+    change /= np.linalg.norm(change)
+    residual = rng.normal(size=(8000, 1)) * 2 * change + rng.normal(size=(8000, N))
+    mixtures = Mixtures(N)
+    spectra = tensor(np.stack([spectrum, with_edge(100)]))
+    mixtures.learn_left(tensor(residual), 9, spectra / spectra.sum(1, keepdim=True), STEP_EV)
+    left = mixtures(tensor(change[None]), torch.ones(1)).norm()
+    assert left < 0.4
+    mixtures.learn_left(tensor(rng.normal(size=(8000, N))), 9, spectra / spectra.sum(1, keepdim=True), STEP_EV)
+    assert mixtures.signal.max() == 0
+
+
+def test_a_latent_is_far_where_no_cluster_is_near():
+    rng = np.random.default_rng(3)
+    latent = np.concatenate([rng.normal(c, 0.1, (400, 3)) for c in (-2.0, 0.0, 2.0)])
+    share = np.exp(0.1 * latent @ rng.normal(size=(3, N)))
+    distance = LatentDistance(3, N)
+    distance.learn(tensor(latent), tensor(share / share.sum(1, keepdims=True)))
+    clean, _ = distance(tensor(latent)[None, None])
+    between, _ = distance(tensor([[[[1.0, 1.0, 1.0]]]]))
+    assert float(clean.median()) < 3
+    assert float(between) > float(clean.max())
+
+
+@pytest.mark.parametrize("drift", [-2.2, 0.0, 0.7, 1.5])
+def test_a_row_that_moved_as_a_whole_is_followed_and_some_moved_pixels_are_no_drift(drift):
+    rng = np.random.default_rng(4)
+    row = np.broadcast_to(with_edge(70 + drift), (40, N)).copy()
+    row[::8] = with_edge(70 + drift + 3)
+    counts = tensor(rng.poisson(row * 20))[None, None]
+    before = tensor(np.broadcast_to(with_edge(70), (40, N)) * 20)[None, None]
+    valid = torch.ones(1, 1, 40)
+    followed = along_rows(counts, valid, before, torch.zeros(1, 1))
+    expected = tensor(np.broadcast_to(with_edge(70 + float(followed)) * 20, (40, N)))[None, None]
+    left = of_pixels(counts, valid, expected, 1.0)
+    assert float(followed + left) == pytest.approx(drift, abs=0.12)
+
+
+@pytest.mark.parametrize("by", [-0.5, 0.2])
+def test_expected_counts_are_nudged_by_parts_of_a_channel(by):
+    nudged_by = nudged(tensor(with_edge(70))[None, None, None], torch.tensor([[by]]))[0, 0, 0].numpy()
+    np.testing.assert_allclose(nudged_by, with_edge(70 + by), rtol=0.02)
+
+
+def test_pooling_adds_up_three_by_three_and_nothing_beyond_the_map():
+    x = torch.arange(20.0).reshape(1, 4, 5, 1)
+    by_hand = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), torch.ones(1, 1, 3, 3), padding=1).permute(0, 2, 3, 1)
+    assert torch.equal(pooled(x), by_hand)
+
+
+def test_families_are_level_at_every_dose_that_was_looked_at_and_between_them():
+    bank = FilterBank(N, STEP_EV, 3)
+    bank.middle.copy_(torch.arange(1.0, 1 + bank.middle.numel()).reshape(bank.middle.shape))
+    for row, dose in enumerate(DOSES):
+        assert torch.allclose(
+            bank.levelled(bank.middle[row], torch.tensor([dose])), torch.zeros(len(FAMILIES)), atol=1e-4
+        )
+    half_way = bank.levelled((bank.middle[1] + bank.middle[2]) / 2, torch.tensor([2.0]))
+    assert torch.allclose(half_way, torch.zeros(len(FAMILIES)), atol=1e-4)

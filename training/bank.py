@@ -1,0 +1,170 @@
+"""Every family of evidence on one footing: what each finds, levelled so that clean pixels reach the same in each.
+
+Tensors are (batch, row, column, ...). The evidence of 3 x 3 pixels counts as far as the pixel itself agrees.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from training.filters import edges, pooled, taken, windows
+from training.latent_distance import LatentDistance
+from training.mixtures import Mixtures
+from training.moved_edges import WINDOWS, MovedEdges
+
+EVIDENCE = ("spike", "intensity", "intensity 3x3", "edge", "edge 3x3", "shift", "shift 3x3", "latent")
+"""What `kind` may be, in order; a spike is found before scoring (labels)."""
+UNITS = ("counts", "counts", "counts", "counts", "counts", "eV", "eV", "")
+"""What the amount of each is in."""
+FAMILIES = EVIDENCE[1:]
+AGREEMENT = 3.0
+"""How many times its own evidence a pixel is credited with from its 3 x 3 neighbourhood at most."""
+DOSES = (0.25, 1.0, 4.0)
+"""Times the training's dose at which clean pixels are looked at."""
+MOST_STEPS = 2.0
+SMALLEST_SCALE = 0.05
+
+
+class Evidence(NamedTuple):
+    """Whitened residuals of 3 x 3 pixels, all filters by family 1 and 3 x 3, and what a shift's amount is read from."""
+
+    three: Tensor
+    linear: tuple[Tensor, Tensor, Tensor, Tensor]
+    shift: tuple[Tensor, Tensor]
+    numerator: tuple[Tensor, Tensor]
+    information: tuple[Tensor, Tensor]
+    latent: Tensor
+    latent_at: Tensor
+
+
+class Peaks(NamedTuple):
+    """Of each family (..., family): its strongest evidence z, what of it counts, and the filter."""
+
+    z: Tensor
+    strength: Tensor
+    chosen: Tensor
+
+
+class FilterBank(nn.Module):
+    """`spread_window`, `spread_edge` (2, filter): what clean evidence of 1 and 3 x 3 pixels shows at the usual dose.
+
+    One row for each filter of each family, from `first` (family,) on: `about` the channel it is about, `reach` how far
+    to either side, `unit` its amount in a spread of clean evidence (counts for a sigma of 1, or channels), and whether
+    it `moves` an edge. `middle`, `scale` (3, family): the strength that half of the clean pixels reach at each of
+    `DOSES`, and how fast fewer reach more.
+    """
+
+    spread_window: Tensor
+    spread_edge: Tensor
+    middle: Tensor
+    scale: Tensor
+    window: Tensor
+    edge: Tensor
+    window_at: Tensor
+    window_half: Tensor
+    edge_at: Tensor
+    edge_half: Tensor
+    first: Tensor
+    about: Tensor
+    reach: Tensor
+    unit: Tensor
+    moves: Tensor
+
+    def __init__(self, channels: int, step_ev: float, latent: int) -> None:
+        super().__init__()
+        self.step_ev = step_ev
+        for name, (columns, at, half) in (("window", windows(channels, step_ev)), ("edge", edges(channels, step_ev))):
+            self.register_buffer(name, columns, persistent=False)
+            self.register_buffer(f"{name}_at", at, persistent=False)
+            self.register_buffer(f"{name}_half", half, persistent=False)
+            self.register_buffer(f"spread_{name}", torch.ones(2, at.numel()))
+        self.moved = MovedEdges(channels, step_ev)
+        self.latent = LatentDistance(latent, channels)
+        self.mixtures = Mixtures(channels)
+        self.register_buffer("middle", torch.zeros(len(DOSES), len(FAMILIES)))
+        self.register_buffer("scale", torch.ones(len(DOSES), len(FAMILIES)))
+        sizes = [size for each in (self.window_at, self.edge_at, self.moved.filter_at()) for size in [each.numel()] * 2]
+        first = torch.tensor([0, *sizes]).cumsum(0)
+        self.register_buffer("first", first, persistent=False)
+        self.register_buffer("about", torch.zeros(int(first[-1]) + channels, dtype=torch.long))
+        self.register_buffer("reach", torch.zeros_like(self.about))
+        self.register_buffer("unit", torch.ones(self.about.numel()))
+        self.register_buffer(
+            "moves",
+            (torch.arange(self.about.numel()) >= first[4]) & (torch.arange(self.about.numel()) < first[6]),
+            persistent=False,
+        )
+        self.tabulate()
+
+    @torch.no_grad()
+    def tabulate(self) -> None:
+        """Fill `about`, `reach` and `unit` from what the filters are now."""
+        moved, size = self.moved, self.latent.response.shape[1]
+        shift = moved.filter_at(), moved.edge_at.new_tensor(moved.moves).repeat_interleave(WINDOWS)
+        half = moved.half_width.repeat(len(moved.moves))
+        every = torch.arange(size, device=self.about.device)
+        nothing = torch.full((size,), torch.nan, device=self.about.device)
+        of_window, of_edge = self.window.sum(0) * self.spread_window, self.edge.sum(0) * self.spread_edge
+        self.about.copy_(torch.cat([self.window_at] * 2 + [self.edge_at] * 2 + [shift[0]] * 2 + [every]))
+        self.reach.copy_(torch.cat([self.window_half] * 2 + [self.edge_half] * 2 + [half] * 2 + [0 * every]))
+        self.unit.copy_(
+            torch.cat((of_window[0], of_window[1] / 3, of_edge[0], of_edge[1] / 3, *(shift[1] * moved.spread), nothing))
+        )
+
+    def forward(
+        self, whitened: Tensor, expected: Tensor, sigma: Tensor, valid: Tensor, latent: Tensor, dose: Tensor
+    ) -> Evidence:
+        """Evidence of every filter, in spreads of clean pixels at the training's dose.
+
+        `whitened` residuals (..., channel) are over `sigma` and 0 where `valid` is; `latent` (..., latent).
+        """
+        whitened = self.mixtures(whitened, dose)
+        three = pooled(whitened) * pooled(valid[..., None]).clamp_min(1.0).rsqrt()
+        linear = (
+            whitened @ (self.window / self.spread_window[0]),
+            three @ (self.window / self.spread_window[1]),
+            whitened @ (self.edge / self.spread_edge[0]),
+            three @ (self.edge / self.spread_edge[1]),
+        )
+        numerator, information = self.moved(whitened, expected, sigma)
+        numerators, informations = (numerator, pooled(numerator)), (information, pooled(information))
+        shift = (
+            self.moved.evidence(numerator, information, 1),
+            self.moved.evidence(numerators[1], informations[1], 9),
+        )
+        return Evidence(three, linear, shift, numerators, informations, *self.latent(latent))
+
+    def peaks(self, found: Evidence) -> Peaks:
+        """Each family's strongest evidence."""
+        window, window_3, edge, edge_3 = found.linear
+        z, strength, chosen = [], [], []
+        for one, three, signed in ((window, window_3, False), (edge, edge_3, False), (*found.shift, True)):
+            at, at_3 = ((each if signed else each.abs()).argmax(-1) for each in (one, three))
+            alone, together = taken(one, at), taken(three, at_3)
+            way = 1.0 if signed else together.sign()
+            own = AGREEMENT * taken(one, at_3) * way
+            size = together * way
+            z += [alone, together]
+            strength += [alone if signed else alone.abs(), torch.minimum(size, own).maximum(-size)]
+            chosen += [at, at_3]
+        z, strength, chosen = (
+            [*each, last] for each, last in ((z, found.latent), (strength, found.latent), (chosen, found.latent_at))
+        )
+        return Peaks(torch.stack(z, -1), torch.stack(strength, -1), torch.stack(chosen, -1))
+
+    def levelled(self, strength: Tensor, dose: Tensor) -> Tensor:
+        """Strengths (..., family) as how far each is beyond the usual, in units common to all families.
+
+        `dose` (..., 1) is relative to the training's. Between `DOSES` its logarithm decides; below them nothing more is
+        known, above them what a wrong expectation adds goes on to grow.
+        """
+        steps = dose.clamp_min(1e-6).log() / math.log(DOSES[-1])
+        up, down = steps.clamp(0.0, MOST_STEPS), (-steps).clamp(0.0, 1.0)
+        middle, scale = (
+            table[1] + up * (table[2] - table[1]) + down * (table[0] - table[1]) for table in (self.middle, self.scale)
+        )
+        return (strength - middle) / scale.clamp_min(SMALLEST_SCALE)

@@ -1,0 +1,115 @@
+"""After training: what clean pixels show each filter and each family, at a quarter, once and four times the dose.
+
+Medians and inner quantiles throughout, because the map may hold the very anomalies that are to be found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.bank import DOSES, FAMILIES
+from training.data import Role, TrainingMap
+from training.doses import summed, thinned
+from training.scoring import HALO_ROWS, Found, ScoringGraph
+from training.strips import strips
+
+PIXELS = 20_000
+"""Pixels looked at, drawn at random from larger maps."""
+FEWEST = 200
+"""Pixels that a dose must have to be judged by itself."""
+VACUUM = 0.05
+"""Pixels with less than this share of the usual counts say nothing of the material."""
+USUAL, HIGH, HIGH_OF_LATENT = 0.5, 0.9, 0.998
+"""Quantiles that say what strength is usual and how fast it falls off; that of latents falls off in no known way."""
+LEAST_SPREAD = 0.5
+QUIET = 0.95
+"""Share of the pixels that are unsuspicious in a family."""
+
+
+Look = Callable[[Found], tuple[Tensor, ...]]
+
+
+@torch.no_grad()
+def standardise(graph: ScoringGraph, maps: Sequence[TrainingMap]) -> None:
+    """Set everything in the bank that clean data decide, from the pixels that are not held for calibration."""
+    graph.eval()
+    bank, device = graph.bank, graph.gain.device
+    share, total, latent = seen_at(graph, maps, 1.0, lambda found: (found.share, found.total, found.latent))
+    bank.moved.look_at(share * total)
+    bank.latent.to("cpu").learn(latent, share)
+    bank.mixtures.to("cpu").learn_expected(share, float(total.median()))
+    bank.to(device)
+    three, *z = seen_at(graph, maps, 1.0, lambda found: (found.evidence.three, *_filters(found)))
+    bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, bank.latent.spectra(latent, share), bank.step_ev)
+    bank.to(device)
+    window, window_3, edge, edge_3, shift, shift_3 = (_spread(each) for each in seen_at(graph, maps, 1.0, _filters))
+    bank.spread_window.copy_(torch.stack((window, window_3)).clamp_min(LEAST_SPREAD))
+    bank.spread_edge.copy_(torch.stack((edge, edge_3)).clamp_min(LEAST_SPREAD))
+    bank.moved.spread.copy_(torch.stack((shift, shift_3)).clamp_min(1.0))
+    bank.tabulate()
+    levels = [_level(*seen_at(graph, maps, dose, lambda found: (found.peaks.strength,))) for dose in DOSES]
+    usual = levels[DOSES.index(1.0)]
+    assert usual is not None, "there are training pixels"
+    for row, level in enumerate(levels):
+        bank.middle[row], bank.scale[row] = level or usual
+
+
+def _filters(found: Found) -> tuple[Tensor, ...]:
+    return *found.evidence.linear, *found.evidence.shift
+
+
+def _unsuspicious(z: Sequence[Tensor]) -> Tensor:
+    """Mask of the pixels that stand out in no family (pixel, filter)."""
+    largest = torch.stack([(each / _spread(each).clamp_min(LEAST_SPREAD)).abs().amax(-1) for each in z], -1)
+    return (largest <= largest.quantile(QUIET, dim=0)).all(-1)
+
+
+def _level(strength: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Usual strength (family,) and how far beyond it one pixel in ten is; None of too few pixels (pixel, family)."""
+    if len(strength) < FEWEST:
+        return None
+    high = torch.full((strength.shape[1],), HIGH)
+    high[FAMILIES.index("latent")] = HIGH_OF_LATENT
+    usual, reached = strength.quantile(USUAL, dim=0), strength.quantile(high, dim=0).diagonal()
+    return usual, ((reached - usual) / ((1.0 - USUAL) / (1.0 - high)).log()).clamp_min(1e-3)
+
+
+def seen_at(
+    graph: ScoringGraph,
+    maps: Sequence[TrainingMap],
+    dose: float,
+    look: Look,
+    roles: Sequence[Role] = (Role.TRAIN, Role.VALIDATE),
+) -> tuple[Tensor, ...]:
+    """What `look` takes from the graph's findings, (pixel, ...), at `dose` times the maps' own counts; no vacuum.
+
+    More dose is had by adding up pixels, less by thinning.
+    """
+    dice = torch.Generator().manual_seed(0)
+    kept = min(1.0, PIXELS / max(sum(m.role.size for m in maps), 1))
+    parts: list[tuple[Tensor, ...]] = []
+    for item in maps:
+        use = torch.from_numpy(np.isin(item.role, roles).astype(np.float32))
+        use *= torch.rand(use.shape, generator=dice) < kept
+        coarse, valid = (x[0] for x in graph.effective(torch.from_numpy(item.counts)[None].to(graph.gain.device)))
+        if dose > 1.0:
+            use, (coarse, valid) = summed(use[..., None], use)[1], summed(coarse, valid)
+        elif dose < 1.0:
+            coarse = thinned(coarse, dose, dice)
+        for strip in strips(len(coarse), HALO_ROWS):
+            found = graph.found(coarse[None, strip.halo], valid[None, strip.halo])
+            bright = found.dose[0, strip.inner, :, 0] > VACUUM * dose
+            mask = (use[strip.core].to(bright.device) > 0) & bright & (found.valid[0, strip.inner] > 0)
+            parts.append(tuple(each[0, strip.inner][mask].cpu() for each in look(found)))
+    return tuple(torch.cat(each) for each in zip(*parts, strict=True))
+
+
+def _spread(z: Tensor) -> Tensor:
+    """Standard deviation of clean evidence (pixel, filter): the wider of the middle half and the middle nine tenths."""
+    half = z.abs().median(0).values * 1.4826
+    low, high = (z.kthvalue(max(int(q * len(z)), 1), 0).values for q in (0.05, 0.95))
+    return torch.maximum(half, (high - low) / 3.29)
