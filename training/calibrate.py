@@ -16,7 +16,7 @@ from torch import Tensor
 
 from monitor.core.calibration import Calibration, Tail
 from training.data import Role, TrainingMap
-from training.scoring import HALO_ROWS, Scores, ScoringGraph
+from training.scoring import Scores, ScoringGraph
 
 STRIP_ROWS = 16
 KNOTS = 200
@@ -60,7 +60,7 @@ def _clean_evidence(graph: ScoringGraph, maps: Sequence[TrainingMap], dose: floa
     share = min(1.0, STANDARDISE_PIXELS / max(sum(m.role.size for m in maps), 1))
     dice = torch.Generator().manual_seed(0)
     for item in maps:
-        for strip, counts in strips(item.counts):
+        for strip, counts in strips(item.counts, graph.halo_rows):
             role = torch.from_numpy(item.role[strip.start : strip.stop])
             used = ((role == Role.TRAIN) | (role == Role.VALIDATE)) & (torch.rand(role.shape, generator=dice) < share)
             coarse, valid = graph.effective(counts.to(graph.gain.device))
@@ -97,15 +97,15 @@ class Strip:
 
     __slots__ = ("halo_start", "start", "stop")
 
-    def __init__(self, start: int, stop: int) -> None:
-        self.start, self.stop, self.halo_start = start, stop, max(start - HALO_ROWS, 0)
+    def __init__(self, start: int, stop: int, halo: int) -> None:
+        self.start, self.stop, self.halo_start = start, stop, max(start - halo, 0)
 
 
-def strips(counts: NDArray[np.float32], rows: int = STRIP_ROWS) -> Iterator[tuple[Strip, Tensor]]:
-    """Cut a map (row, column, energy) into strips with their halo, as (1, row, column, energy) tensors."""
+def strips(counts: NDArray[np.float32], halo: int, rows: int = STRIP_ROWS) -> Iterator[tuple[Strip, Tensor]]:
+    """Cut a map (row, column, energy) into strips with `halo` rows around, as (1, row, column, energy) tensors."""
     for start in range(0, len(counts), rows):
-        strip = Strip(start, min(start + rows, len(counts)))
-        yield strip, torch.from_numpy(counts[strip.halo_start : strip.stop + HALO_ROWS])[None]
+        strip = Strip(start, min(start + rows, len(counts)), halo)
+        yield strip, torch.from_numpy(counts[strip.halo_start : strip.stop + halo])[None]
 
 
 @torch.no_grad()
@@ -113,7 +113,7 @@ def score_map(graph: ScoringGraph, counts: NDArray[np.float32]) -> Scores:
     """Score a whole map (row, column, energy) strip by strip; outputs on the CPU, (row, column, ...)."""
     graph.eval()
     parts: list[Scores] = []
-    for strip, tensor in strips(counts):
+    for strip, tensor in strips(counts, graph.halo_rows):
         core = slice(strip.start - strip.halo_start, strip.stop - strip.halo_start)
         parts.append(Scores(*(output[0, core].cpu() for output in graph(tensor.to(graph.gain.device)))))
     return Scores(*(torch.cat(outputs) for outputs in zip(*parts, strict=True)))

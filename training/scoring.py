@@ -14,14 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.filters import FLOOR, FilterBank
-from training.model import SPATIAL_REACH, Architecture, Cvae, Normal
+from training.model import Architecture, Cvae, Normal
+from training.paper_network import PaperNetwork
 from training.shift import move_share, over_energy, over_row
 from training.verdict import Evidence, amounts
 
-HALO_ROWS = SPATIAL_REACH + 1
-"""Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
-
-
+NETWORKS = {"cvae": Cvae, "paper": PaperNetwork}
 DRIFT_CLIP = 1.5
 """Standard deviations at which one pixel's say in its row's drift is cut off: a moved edge is no drift."""
 
@@ -63,7 +61,7 @@ class ScoringGraph(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.cvae = Cvae(architecture)
+        self.cvae = NETWORKS[architecture.network](architecture)
         self.bank = FilterBank(architecture.coarse)
         size, b = architecture.channels, architecture.rebin
         self.register_buffer("gain", torch.ones(()))
@@ -71,6 +69,11 @@ class ScoringGraph(nn.Module):
         self.register_buffer("step_ev", torch.ones(()))
         self.register_buffer("fine_log_mean", torch.full((size,), 1.0 / size).log())
         self.register_buffer("interpolation", _interpolation(size, architecture.coarse, b), persistent=False)
+
+    @property
+    def halo_rows(self) -> int:
+        """Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
+        return self.cvae.reach + 1
 
     def set_mean(self, mean: Tensor, gain: float) -> None:
         """Take the mean spectrum (energy,) of the training data, in counts, and the gain of a coarse count."""
@@ -87,7 +90,7 @@ class ScoringGraph(nn.Module):
         if a.rebin == 1:
             return counts
         padded = F.pad(counts, (0, a.coarse * a.rebin - a.channels))
-        return padded.unflatten(-1, (a.coarse, a.rebin)).sum(-1)
+        return padded.reshape(*counts.shape[:-1], a.coarse, a.rebin).sum(-1)
 
     def effective(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Coarse counts over gain, 0 where missing, and the mask (batch, row, column), 1.0 where all are finite."""

@@ -34,7 +34,7 @@ from training.run import (
     read_record,
     write_record,
 )
-from training.scoring import ScoringGraph
+from training.scoring import NETWORKS, ScoringGraph
 
 MOST_COUNTS_A_PIXEL = 5e6
 """Effective counts a pixel is given at most: beyond it single precision shows in the score, and data without any noise
@@ -133,9 +133,12 @@ def _coarse_gain(coarse: torch.Tensor, missing: torch.Tensor) -> float:
 
 def new_graph(channels: int, config: TrainConfig) -> ScoringGraph:
     """The graph that `config` describes, for spectra of `channels` channels, not yet trained."""
-    w = config.width
     architecture = Architecture(
-        channels=channels, coarse_limit=config.coarse_limit, widths=(w, 2 * w, 3 * w), latent=config.latent
+        channels=channels,
+        network=config.model,
+        coarse_limit=config.coarse_limit,
+        widths=tuple(config.width * feature for feature in NETWORKS[config.model].features),
+        latent=config.latent,
     )
     return ScoringGraph(architecture)
 
