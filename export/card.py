@@ -7,18 +7,17 @@ from importlib.metadata import version
 
 from monitor.core.model_card import METADATA_KEY, WHOLE_ROW, Card, Training
 from monitor.core.model_file import graph_sha256, metadata_entry
-from training.filters import EVIDENCE, UNITS
+from training.bank import EVIDENCE, UNITS
 from training.run import Outcome, RunRecord
-from training.scoring import HALO_ROWS
 
 
-def make_card(record: RunRecord, outcome: Outcome, *, model: bytes, parity: float) -> Card:
-    """The card of `model` (serialised ONNX) exported from a finished run."""
+def make_card(record: RunRecord, outcome: Outcome, *, model: bytes, halo_rows: int, parity: float) -> Card:
+    """The card of `model` (serialised ONNX) exported from a finished run; `halo_rows` of its graph."""
     return Card(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         title=record.title,
         energy=record.energy,
-        halo=(HALO_ROWS, WHOLE_ROW),
+        halo=(halo_rows, WHOLE_ROW),
         evidence=list(EVIDENCE),
         evidence_units=list(UNITS),
         calibration=outcome.calibration,

@@ -24,7 +24,8 @@ def export_run(run: Path, output: Path) -> Card:
     graph, record, outcome = load_graph(run)
     model = to_onnx(graph)
     counts = sum(outcome.calibration.counts_per_pixel) / 2
-    card = make_card(record, outcome, model=model, parity=check_parity(graph, model, counts_per_pixel=counts))
+    parity = check_parity(graph, model, counts_per_pixel=counts)
+    card = make_card(record, outcome, model=model, halo_rows=graph.halo_rows, parity=parity)
     with replacing(output) as model_file, replacing(card_path(output)) as card_file:
         model_file.write_bytes(with_card(model, card))
         card_file.write_text(card.to_json() + "\n")

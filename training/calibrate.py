@@ -15,7 +15,7 @@ from scipy.stats import genpareto
 from monitor.core.calibration import Calibration, Tail
 from training.bank import DOSES
 from training.data import Role, TrainingMap
-from training.scoring import HALO_ROWS, Scores, ScoringGraph
+from training.scoring import Scores, ScoringGraph
 from training.standardise import seen_at
 from training.strips import strips
 
@@ -31,7 +31,7 @@ def score_map(graph: ScoringGraph, counts: NDArray[np.float32]) -> Scores:
     """Score a whole map (row, column, energy) strip by strip; outputs on the CPU, (row, column, ...)."""
     graph.eval()
     parts: list[Scores] = []
-    for strip in strips(len(counts), HALO_ROWS):
+    for strip in strips(len(counts), graph.halo_rows):
         tensor = torch.from_numpy(counts[strip.halo])[None].to(graph.gain.device)
         parts.append(Scores(*(output[0, strip.inner].cpu() for output in graph(tensor))))
     return Scores(*(torch.cat(outputs) for outputs in zip(*parts, strict=True)))

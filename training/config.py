@@ -29,9 +29,20 @@ class TrainConfig(BaseModel):
     learning_rate: Annotated[float, Field(gt=0, le=1, description="largest of the one-cycle plan")] = 4e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     beta: Annotated[float, Field(ge=0, le=1e6, description="weight of the KL term")] = 1.0
+    loss: Annotated[
+        Literal["elbo", "ce", "mse"],
+        Field(description="beta KL added to likelihood (elbo), cross-entropy (ce) or squared error (mse)"),
+    ] = "elbo"
+    model: Annotated[Literal["cvae", "paper"], Field(description="the network: ours, or the paper's")] = "cvae"
     latent: Annotated[int, Field(ge=1, le=256, description="latent variables a pixel")] = 8
     width: Annotated[
-        int, Field(ge=1, le=256, description="features of the first layer; twice and three times as many after it")
+        int,
+        Field(
+            ge=1,
+            le=256,
+            description="features of the first layer, which those of all others follow; model=paper has its published "
+            "32-64-128-256 at 32, which two CPU cores are too slow for",
+        ),
     ] = 8
     coarse_limit: Annotated[int, Field(ge=16, le=4096, description="most channels worked on inside the network")] = 512
     calibration_share: Annotated[float, Field(gt=0, le=0.5, description="of the pixels, held out")] = 0.2

@@ -19,7 +19,7 @@ from monitor.core.errors import DataError
 from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.config import TrainConfig
 from training.doses import SUMMED, summed, thinned
-from training.loss import Loss, chi2_per_dof, elbo
+from training.loss import Loss, chi2_per_dof, likelihood, loss_named
 from training.scoring import ScoringGraph
 
 MORE_DOSE, LESS_DOSE = 0.2, 0.3
@@ -101,7 +101,7 @@ def _step(
     noise = torch.randn(coarse.shape[0], config.latent, 1, *coarse.shape[1:3], generator=dice).to(coarse.device)
     net.train()
     normal = net(coarse, valid, noise)
-    loss = elbo(coarse, valid, normal, beta=config.beta)
+    loss = loss_named(config.loss, coarse, valid, normal, beta=config.beta)
     optimiser.zero_grad(set_to_none=True)
     loss.total.backward()
     norm = nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -140,14 +140,17 @@ def _crops(maps: TrainingMaps, config: TrainConfig, dice: torch.Generator) -> tu
 
 @torch.no_grad()
 def _validate(net: nn.Module, maps: TrainingMaps, state: Checkpoint, loss: Loss, chi2: float) -> None:
-    """Likelihood of the held-out blocks, seen with their neighbours as they would come in live."""
+    """Likelihood of the held-out blocks, seen with their neighbours as they would come in live.
+
+    Whatever the loss: runs are compared by one measure, and the best weights are those that explain the counts.
+    """
     net.eval()
     total, counts = 0.0, 0.0
     for coarse, train, held in zip(maps.coarse, maps.train, maps.validate, strict=True):
         seen = torch.clamp(train + held, max=1.0)
         normal = net((coarse * seen[..., None])[None], seen[None])
         weight = float((coarse * held[..., None]).sum())
-        total += float(elbo(coarse[None], held[None], normal, beta=0.0).likelihood) * weight
+        total += float(likelihood(coarse[None], held[None], normal.share)) * weight
         counts += weight
     validation = total / max(counts, 1.0)
     if validation != validation:

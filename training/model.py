@@ -1,23 +1,22 @@
 """The 3D-CVAE: a convolutional variational autoencoder of a spectrum image, with one energy shift for each row.
 
 Law: a missing pixel and the outside of the map are the same thing to it, and a pixel looks no further than its own row
-and `SPATIAL_REACH` rows beside it. Tensors at the border are (batch, row, column, energy); the convolutions inside work
+and `reach` rows beside it. Tensors at the border are (batch, row, column, energy); the convolutions inside work
 on (batch, feature, energy, row, column).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.convolution import Convolution, Expansion
 from training.shift import RowShift, move, move_share, over_energy
 
-SPATIAL_REACH = 2
-"""Rows on either side that a pixel's expected spectrum depends on: two layers of 3 x 3."""
 STRIDES = (4, 3, 5)
 DARK = 0.1
 """Share of the usual counts below which a pixel fades from the encoder's view."""
@@ -25,15 +24,16 @@ DARK = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """The shape of the network.
+    """The shape of a network.
 
-    `channels` of the detector, each `step_ev` wide (signed); `widths` of the three hidden layers; latent size.
+    `channels` of the detector, each `step_ev` wide (signed); `widths` of the convolutions that it has; latent size.
     """
 
     channels: int
     step_ev: float = 1.0
+    network: Literal["cvae", "paper"] = "cvae"
     coarse_limit: int = 512
-    widths: tuple[int, int, int] = (8, 16, 24)
+    widths: tuple[int, ...] = (8, 16, 24)
     latent: int = 8
 
     @property
@@ -57,38 +57,40 @@ class Normal(NamedTuple):
     drift: Tensor
 
 
-class Cvae(nn.Module):
-    """3D-CVAE over coarse counts; `log_mean`, `input_scale` and `usual_total` (counts) are set before training."""
+class Network(nn.Module):
+    """What every network has: how counts are put to it, the row's shift, the draw from the latent.
 
+    `log_mean`, `input_scale` and `usual_total` (counts) are set before training. A network adds `down` and `up`, the
+    `features` of its convolutions in units of the width, and the `reach`: rows on either side that a pixel's expected
+    spectrum depends on.
+    """
+
+    features: ClassVar[tuple[int, ...]]
+    reach: ClassVar[int]
     log_mean: Tensor
     input_scale: Tensor
     usual_total: Tensor
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, strides: tuple[int, ...]) -> None:
         super().__init__()
         self.architecture = architecture
         n = architecture.coarse
-        lengths = [n]
-        for stride in STRIDES:
-            lengths.append(-(-lengths[-1] // stride))
-        self.lengths = lengths
-        w, latent = architecture.widths, architecture.latent
-        # Products of at most 128 terms: longer ones are added up by ONNX Runtime in pieces that depend on the size of
-        # the map, and a strip would not give its map's scores to the last bit. Hence 3 x 3 and 5 apart in layer 2.
+        self.lengths = [n]
+        for stride in strides:
+            self.lengths.append(-(-self.lengths[-1] // stride))
         self.register_buffer("log_mean", torch.full((n,), 1.0 / n).log())
         self.register_buffer("input_scale", torch.ones(()))
         self.register_buffer("usual_total", torch.ones(()))
-        self.log_signal = nn.Parameter(torch.full((latent,), 3.0))
+        self.log_signal = nn.Parameter(torch.full((architecture.latent,), 3.0))
         self.row_shift = RowShift(n)
-        self.encode_1 = nn.Conv3d(1, w[0], (7, 3, 3), (4, 1, 1), (3, 1, 1))
-        self.mix = nn.Conv3d(w[0], w[0], (1, 3, 3), 1, (0, 1, 1), bias=False)
-        self.encode_2 = nn.Conv3d(w[0], w[1], (5, 1, 1), (3, 1, 1), (2, 0, 0))
-        self.encode_3 = nn.Conv3d(w[1], w[2], (5, 1, 1), (5, 1, 1), (2, 0, 0))
-        self.collapse = nn.Conv3d(w[2], 2 * latent, (lengths[3], 1, 1))
-        self.expand = nn.ConvTranspose3d(latent, w[2], (lengths[3], 1, 1))
-        self.decode_3 = nn.ConvTranspose3d(w[2], w[1], (5, 1, 1), (5, 1, 1))
-        self.decode_2 = nn.ConvTranspose3d(w[1], w[0], (5, 1, 1), (3, 1, 1), (1, 0, 0))
-        self.decode_1 = nn.ConvTranspose3d(w[0], 1, (8, 1, 1), (4, 1, 1), (2, 0, 0))
+
+    def down(self, h: Tensor, mask: Tensor) -> Tensor:
+        """(batch, 1, coarse, row, column), 0 where `mask` (batch, 1, 1, row, column) is, to (.., 2 x latent, 1, ..)."""
+        raise NotImplementedError
+
+    def up(self, z: Tensor) -> Tensor:
+        """Latent (batch, latent, 1, row, column) to (batch, 1, coarse, row, column): log share over the mean's."""
+        raise NotImplementedError
 
     def set_input_scale(self, spectra: Tensor) -> None:
         """Scale the encoder's input to unit spread over `spectra` (pixel, coarse), and learn their usual total."""
@@ -109,10 +111,7 @@ class Cvae(nn.Module):
         x = (moved - mean * (total / counted)) / mean.sqrt() * self.input_scale
         mask = valid[:, None, None]
         h = (x * valid[..., None]).permute(0, 3, 1, 2)[:, None]
-        h = F.silu(self.encode_1(h)) * mask
-        h = F.silu(self.encode_2(self.mix(h)))
-        h = F.silu(self.encode_3(h))
-        mu, log_variance = self.collapse(h).chunk(2, 1)
+        mu, log_variance = self.down(h, mask).chunk(2, 1)
         # A Gaussian latent of signal s over noise, seen at D times the usual dose, has the posterior mean
         # D s / (1 + D s) of what is read from it and the variance 1 / (1 + D s); here relative to D = 1.
         dose = (total / self.usual_total).clamp_min(DARK).permute(0, 3, 1, 2)[:, None]
@@ -122,12 +121,7 @@ class Cvae(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         """Share of the counts in each coarse channel, (batch, row, column, coarse), before the row's shift."""
-        n = self.lengths
-        h = F.silu(self.expand(z))
-        h = F.silu(self.decode_3(h)[:, :, : n[2]])
-        h = F.silu(self.decode_2(h)[:, :, : n[1]])
-        h = self.decode_1(h)[:, 0, : n[0]].permute(0, 2, 3, 1)
-        return torch.softmax(h + self.log_mean, -1)
+        return torch.softmax(self.up(z)[:, 0].permute(0, 2, 3, 1) + self.log_mean, -1)
 
     def forward(self, coarse: Tensor, valid: Tensor, noise: Tensor | None = None) -> Normal:
         """What is normal at each pixel.
@@ -140,3 +134,36 @@ class Cvae(nn.Module):
         z = mu if noise is None else mu + noise * (0.5 * log_variance).exp()
         unshifted = self.decode(z)
         return Normal(move_share(unshifted, drift), unshifted, mu, log_variance, drift)
+
+
+class Cvae(Network):
+    """3D-CVAE over coarse counts: two layers of 3 x 3 pixels, large steps down the energy axis."""
+
+    features = (1, 2, 3)
+    reach = 2
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, STRIDES)
+        w, latent, left = architecture.widths, architecture.latent, self.lengths[-1]
+        # 3 x 3 and 5 apart in layer 2: a fraction of the products of 5 x 3 x 3.
+        self.encode_1 = Convolution(1, w[0], (7, 3, 3), (4, 1, 1), (3, 1, 1))
+        self.mix = Convolution(w[0], w[0], (1, 3, 3), 1, (0, 1, 1), bias=False)
+        self.encode_2 = Convolution(w[0], w[1], (5, 1, 1), (3, 1, 1), (2, 0, 0))
+        self.encode_3 = Convolution(w[1], w[2], (5, 1, 1), (5, 1, 1), (2, 0, 0))
+        self.collapse = Convolution(w[2], 2 * latent, (left, 1, 1))
+        self.expand = Expansion(latent, w[2], (left, 1, 1))
+        self.decode_3 = Expansion(w[2], w[1], (5, 1, 1), (5, 1, 1))
+        self.decode_2 = Expansion(w[1], w[0], (5, 1, 1), (3, 1, 1), (1, 0, 0))
+        self.decode_1 = Expansion(w[0], 1, (8, 1, 1), (4, 1, 1), (2, 0, 0))
+
+    def down(self, h: Tensor, mask: Tensor) -> Tensor:
+        h = F.silu(self.encode_1(h)) * mask
+        h = F.silu(self.encode_2(self.mix(h)))
+        return self.collapse(F.silu(self.encode_3(h)))
+
+    def up(self, z: Tensor) -> Tensor:
+        n = self.lengths
+        h = F.silu(self.expand(z))
+        h = F.silu(self.decode_3(h)[:, :, : n[2]])
+        h = F.silu(self.decode_2(h)[:, :, : n[1]])
+        return self.decode_1(h)[:, :, : n[0]]

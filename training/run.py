@@ -80,13 +80,16 @@ def write_record(run: Path, record: RunRecord) -> None:
 
 
 def check_same(run: Path, record: RunRecord, config: TrainConfig, inputs: list[TrainingInput]) -> None:
-    """Raise ConfigError where the run in `run` was started with other settings or other files."""
-    wanted = config.model_dump()
-    changed = [key for key, value in wanted.items() if record.config.get(key) != value]
+    """Raise ConfigError where the run in `run` was started with other settings or other files.
+
+    A setting that the record does not know is younger than the run, which was made as its default has it.
+    """
+    wanted, recorded = config.model_dump(), TrainConfig().model_dump() | record.config
+    changed = [key for key, value in wanted.items() if recorded[key] != value]
     if changed:
         key = changed[0]
         raise ConfigError(
-            f"the run {run} was started with {key}={record.config.get(key)}, now {key}={wanted[key]}; "
+            f"the run {run} was started with {key}={recorded[key]}, now {key}={wanted[key]}; "
             "choose another folder or give --restart"
         )
     if [item.sha256 for item in record.inputs] != [item.sha256 for item in inputs]:

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from monitor.core.noise import NoiseEstimate
 from training.bank import Evidence, FilterBank, Peaks
 from training.drift import along_rows, nudged, of_pixels
-from training.model import SPATIAL_REACH, Architecture, Cvae
+from training.model import Architecture, Cvae
+from training.paper_network import PaperNetwork
 from training.shift import SMALLEST_SHARE, move, over_energy
 from training.verdict import verdicts
 
-HALO_ROWS = SPATIAL_REACH + 1
-"""Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
+NETWORKS = {"cvae": Cvae, "paper": PaperNetwork}
 FLOOR = 1.0
 """Counts added to each variance, so that a single count in a vacuum is no event."""
 LEAST_SCORE, USUAL_SCORE, SCORE_UNIT = 0.0, 3.0, 0.4
@@ -75,7 +75,7 @@ class ScoringGraph(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.cvae = Cvae(architecture)
+        self.cvae = NETWORKS[architecture.network](architecture)
         size, b = architecture.channels, architecture.rebin
         self.bank = FilterBank(architecture.coarse, abs(architecture.step_ev) * b, architecture.latent)
         self.register_buffer("gain", torch.ones(()))
@@ -85,10 +85,15 @@ class ScoringGraph(nn.Module):
         self.register_buffer("interpolation", _interpolation(size, architecture.coarse, b), persistent=False)
 
     def set_noise(self, noise: NoiseEstimate) -> None:
-        """Take the noise of coarse counts; in effective ones its variance is mean + floor + over-dispersion x mean^2."""
+        """Take the noise of coarse counts; of effective ones the variance is mean + floor + over-dispersion x mean^2."""
         self.gain.fill_(noise.gain)
         self.floor.fill_(noise.floor / noise.gain**2)
         self.over_dispersion.fill_(noise.over_dispersion)
+
+    @property
+    def halo_rows(self) -> int:
+        """Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
+        return self.cvae.reach + 1
 
     def set_mean(self, mean: Tensor) -> None:
         """Take the mean spectrum (energy,) of the training data, in counts."""
@@ -104,7 +109,7 @@ class ScoringGraph(nn.Module):
         if a.rebin == 1:
             return counts
         padded = F.pad(counts, (0, a.coarse * a.rebin - a.channels))
-        return padded.unflatten(-1, (a.coarse, a.rebin)).sum(-1)
+        return padded.reshape(*counts.shape[:-1], a.coarse, a.rebin).sum(-1)
 
     def effective(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Coarse counts over gain, 0 where missing, and the mask (batch, row, column), 1.0 where all are finite."""

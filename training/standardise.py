@@ -14,7 +14,7 @@ from torch import Tensor
 from training.bank import DOSES, FAMILIES
 from training.data import Role, TrainingMap
 from training.doses import summed, thinned
-from training.scoring import HALO_ROWS, Found, ScoringGraph
+from training.scoring import Found, ScoringGraph
 from training.strips import strips
 
 PIXELS = 20_000
@@ -100,7 +100,7 @@ def seen_at(
             use, (coarse, valid) = summed(use[..., None], use)[1], summed(coarse, valid)
         elif dose < 1.0:
             coarse = thinned(coarse, dose, dice)
-        for strip in strips(len(coarse), HALO_ROWS):
+        for strip in strips(len(coarse), graph.halo_rows):
             found = graph.found(coarse[None, strip.halo], valid[None, strip.halo])
             bright = found.dose[0, strip.inner, :, 0] > VACUUM * dose
             mask = (use[strip.core].to(bright.device) > 0) & bright & (found.valid[0, strip.inner] > 0)

@@ -36,7 +36,7 @@ from training.run import (
     read_record,
     write_record,
 )
-from training.scoring import ScoringGraph
+from training.scoring import NETWORKS, ScoringGraph
 from training.standardise import standardise
 
 MOST_COUNTS_A_PIXEL = 5e6
@@ -136,12 +136,12 @@ def _coarse_noise(coarse: torch.Tensor, missing: torch.Tensor) -> NoiseEstimate:
 
 def new_graph(energy: EnergyAxis, config: TrainConfig) -> ScoringGraph:
     """The graph that `config` describes, for spectra on the axis `energy`, not yet trained."""
-    w = config.width
     architecture = Architecture(
         channels=energy.size,
         step_ev=energy.step_ev,
+        network=config.model,
         coarse_limit=config.coarse_limit,
-        widths=(w, 2 * w, 3 * w),
+        widths=tuple(config.width * feature for feature in NETWORKS[config.model].features),
         latent=config.latent,
     )
     return ScoringGraph(architecture)

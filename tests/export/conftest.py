@@ -20,5 +20,5 @@ def run(film, tmp_path_factory):
     """A finished run, trained just long enough to be no longer at its start."""
     folder = tmp_path_factory.mktemp("run")
     write_spectrum_image(folder / "film.npz", film)
-    train([str(folder / "film.npz"), "steps=30", "batch=2"], output=folder / "run", quiet=True)
+    train([str(folder / "film.npz"), "steps=30", "batch=2", "coarse_limit=256"], output=folder / "run", quiet=True)
     return folder / "run"

@@ -4,7 +4,6 @@ import torch
 from small import CHANNELS, close, scores_of, small_film, untrained_graph
 
 from training.bank import EVIDENCE
-from training.scoring import HALO_ROWS
 from training.shift import move
 
 
@@ -46,10 +45,10 @@ def test_a_pixel_with_one_bad_channel_is_missing_and_its_neighbours_do_without_i
 def test_strips_with_their_halo_score_as_the_whole_map_does(graph, film, core):
     film = film.copy()
     film[11, 4:9] = np.nan
-    whole = scores_of(graph, film)
+    whole, halo = scores_of(graph, film), graph.halo_rows
     for row in range(0, len(film), core):
-        first = max(row - HALO_ROWS, 0)
-        strip = scores_of(graph, film[first : row + core + HALO_ROWS])
+        first = max(row - halo, 0)
+        strip = scores_of(graph, film[first : row + core + halo])
         assert close(strip.score[row - first : row - first + core], whole.score[row : row + core])
         assert close(strip.expected[row - first : row - first + core], whole.expected[row : row + core])
 
@@ -58,7 +57,7 @@ def test_a_score_looks_no_further_than_its_halo_and_just_as_far(graph, film):
     changed = film.copy()
     changed[20] *= np.linspace(0.5, 1.5, CHANNELS, dtype=np.float32)
     differs = (scores_of(graph, changed).score != scores_of(graph, film).score).any(1)
-    assert np.flatnonzero(differs)[0] == 20 - HALO_ROWS
+    assert np.flatnonzero(differs)[0] == 20 - graph.halo_rows
 
 
 def test_vacuum_and_negative_counts_give_small_finite_scores(graph, film):

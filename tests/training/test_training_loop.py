@@ -69,3 +69,14 @@ def test_the_progress_told_is_the_history_and_the_time_left_comes_to_nothing(dat
     _, history = fitted(data, report=lambda progress, left: told.append((progress, left)))
     assert [progress for progress, _ in told] == history
     assert told[-1][1] == 0.0
+
+
+@pytest.mark.parametrize("settings", [{"model": "paper", "width": 4}, {"loss": "ce"}, {"loss": "mse"}], ids=str)
+def test_with_either_network_and_any_loss_it_learns_and_the_latent_does_not_collapse(data, settings):
+    config = TrainConfig(steps=80, batch=2, crop_rows=8, crop_columns=8, validate_every=10, **settings)
+    graph, maps = prepare(data, config, CPU)
+    history = fit(graph, maps, config)
+    assert history[-1].validation < 0.6 * history[0].validation
+    with torch.inference_mode():
+        latent = graph.cvae.eval()(maps.coarse[0][None], maps.train[0][None]).mean
+    assert float(latent.std((0, 2, 3, 4)).max()) > 0.5

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -78,6 +79,18 @@ def test_a_folder_of_other_settings_or_other_data_is_refused(run, clean_map, tmp
     write_spectrum_image(other, small_film(9).image)
     with pytest.raises(ConfigError, match=r"other data \(clean\.npz\)"):
         train([str(other), *QUICK], output=run, quiet=True)
+
+
+def test_a_run_older_than_a_setting_is_one_at_its_default(run, clean_map, tmp_path):
+    old = tmp_path / "run"
+    shutil.copytree(run, old)
+    record = json.loads((old / "run.json").read_text())
+    del record["config"]["loss"], record["config"]["model"]
+    (old / "run.json").write_text(json.dumps(record))
+    assert load_graph(old)[0].cvae.reach == load_graph(run)[0].cvae.reach
+    train([str(clean_map), *QUICK], output=old, quiet=True)
+    with pytest.raises(ConfigError, match="started with loss=elbo, now loss=mse"):
+        train([str(clean_map), *QUICK, "loss=mse"], output=old, quiet=True)
 
 
 def test_a_run_can_begin_again(clean_map, tmp_path):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from monitor.files.spectrum_image import SpectrumImage
 from monitor.sim.scene import FIRST_EV, LAST_EV
-from training.config import TrainConfig
 from training.evaluation.candidate import Candidate
 from training.evaluation.comparison import not_ahead
 from training.evaluation.method import of_candidate
@@ -23,7 +22,7 @@ from training.evaluation.quality import calibration_curves, discovery, example, 
 from training.evaluation.results import Comparison, Report
 from training.evaluation.roll import PAPER_SHIFTS_EV
 from training.evaluation.subspace import robust_pca_is_there
-from training.evaluation.sweeps import all_sweeps, standard_scenes
+from training.evaluation.sweeps import all_sweeps, settings_of, standard_scenes
 from training.evaluation.telling import Teller
 from training.evaluation.workshop import TEST, Workshop
 
@@ -87,11 +86,8 @@ def stages_of(plan: Plan, given: Given) -> int:
     # base model and baselines, six scenes, three of quality, three of the paper; two single-pixel shifts are reused
     stages = 2 + 6 + 3 + 3 + len([s for s in plan.shifts_ev if s not in (0.9, 2.4)])
     stages += len([s for s in plan.shares if s != 0.016]) + len(plan.radii_px)
-    settings = {"latent": plan.latents, "loss": ("mse", "elbo"), "model": ("paper",)}
-    for sweep, setting in (("latent", "latent"), ("loss", "loss"), ("network", "model")):
-        if sweep in plan.trained_sweeps and setting in TrainConfig.model_fields:
-            trained = [v for v in settings[setting] if v != TrainConfig.model_fields[setting].default]
-            stages += 2 * len(trained) + 1
+    for further in (settings_of(plan, sweep) for sweep in plan.trained_sweeps):
+        stages += 2 * len(further) + 1 if further else 0
     if "dose" in plan.trained_sweeps:
         stages += 3 * len([dose for dose in plan.doses if dose != plan.counts_per_pixel])
     stages += 4 if "material" in plan.trained_sweeps else 0

@@ -13,6 +13,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes of one evaluation. `steps` is None where the training's own default holds.
 
     `replicates`: specimens that each comparison is repeated on. `trained_sweeps`: those that train further models.
+    `paper_width` and `paper_steps`: of the paper's network, whose published width of 32 takes ten seconds a step.
     """
 
     name: str
@@ -28,6 +29,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     doses: tuple[float, ...] = (2e4, 1e5, 1e6)
     latents: tuple[int, ...] = (2, 24)
     trained_sweeps: tuple[str, ...] = ("dose", "latent", "loss", "network", "material", "contaminated")
+    paper_width: int = 4
+    paper_steps: int = 300
     paper_size: int = 96
     paper_channels: int = 1340
     paper_counts: float = 5e5
@@ -35,7 +38,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def settings(self, **changes: Any) -> TrainConfig:
         """What a model is trained with."""
-        return TrainConfig(**({} if self.steps is None else {"steps": self.steps}), **changes)
+        fewer = {} if self.steps is None else {"steps": self.steps}
+        return TrainConfig.model_validate(fewer | changes)
 
 
 STANDARD = Plan(name="standard")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
 from monitor.sim.anomalies import Anomalies
 from monitor.sim.scene import Scene
-from training.config import TrainConfig
 from training.evaluation.comparison import compare
 from training.evaluation.method import LIMIT, ON_ITSELF, Method
+from training.evaluation.plan import Plan
 from training.evaluation.results import Comparison, Sweep
 from training.evaluation.trial import Trial
 from training.evaluation.workshop import CLEAN, Workshop
@@ -21,7 +22,6 @@ DISCS = Anomalies(kind="shift", discs=8)
 PIXELS_A_DISC = 15.0
 """Of radius 1 to 3, on average."""
 CONTAMINATED = 0.04
-NO_SUCH_SETTING = "this version's training has no setting '{}'"
 LEFT_OUT = "left out of the {} plan"
 
 
@@ -49,17 +49,14 @@ def all_sweeps(workshop: Workshop) -> list[Sweep]:
     sweeps = [Sweep(name="shift", points=shift), Sweep(name="concentration", points=_concentration(workshop))]
     trained = {
         "dose": _dose,
-        "latent": lambda w: _setting(w, "latent", [*w.plan.latents]),
-        "loss": lambda w: _setting(w, "loss", ["mse", "elbo"]),
-        "network": lambda w: _setting(w, "model", ["paper"]),
+        "latent": lambda w: _settings(w, "latent"),
+        "loss": lambda w: _settings(w, "loss"),
+        "network": lambda w: _settings(w, "network"),
         "material": _material,
         "contaminated": _contaminated,
     }
     for name, points in trained.items():
-        setting = {"latent": "latent", "loss": "loss", "network": "model"}.get(name)
-        if setting is not None and setting not in TrainConfig.model_fields:
-            sweeps.append(Sweep(name=name, why_not=NO_SUCH_SETTING.format(setting)))
-        elif name not in workshop.plan.trained_sweeps:
+        if name not in workshop.plan.trained_sweeps:
             sweeps.append(Sweep(name=name, why_not=LEFT_OUT.format(workshop.plan.name)))
         else:
             sweeps.append(Sweep(name=name, points=points(workshop)))
@@ -110,16 +107,29 @@ def _renamed(comparison: Comparison, dose: float) -> Comparison:
     return msgspec.structs.replace(comparison, title=_at_dose(dose))
 
 
-def _setting(workshop: Workshop, key: str, values: Sequence[int | str]) -> list[Comparison]:
-    """Ours alone, with a setting at its default and at `values`, on single pixels and the same specimens."""
-    usual = TrainConfig.model_fields[key].default
+def settings_of(plan: Plan, sweep: str) -> list[dict[str, Any]]:
+    """What each further model of a sweep over settings is trained with; none for another sweep."""
+    if sweep == "latent":
+        return [{"latent": latent} for latent in plan.latents if latent != plan.settings().latent]
+    if sweep == "loss":
+        return [{"loss": loss} for loss in ("ce", "mse")]
+    if sweep == "network":
+        return [{"model": "paper", "width": plan.paper_width, "steps": plan.paper_steps}]
+    return []
+
+
+def _settings(workshop: Workshop, sweep: str) -> list[Comparison]:
+    """Ours alone, as it is by default and with the settings of a sweep, on single pixels and the same specimens."""
     trials = workshop.trials(pixels_moved(workshop, 2.4))
+    further = settings_of(workshop.plan, sweep)
+    default = workshop.plan.settings()
+    usual = {key: getattr(default, key) for changed in further for key in changed}
     points = []
-    for value in [usual, *(each for each in values if each != usual)]:
-        changed = {} if value == usual else {key: value}
-        ours = workshop.ours(workshop.trained_on(workshop.usual(), **changed), fit=f"{key}={value}")
-        with workshop.teller.stage(f"compare {key}={value}"):
-            points.append(compare(f"{key}={value}, single pixels moved 2.4 eV", trials, [ours]))
+    for changed in [{}, *further]:
+        said = ", ".join(f"{name}={value}" for name, value in (changed or usual).items())
+        ours = workshop.ours(workshop.trained_on(workshop.usual(), **changed), fit=said)
+        with workshop.teller.stage(f"compare {said}"):
+            points.append(compare(f"{said}, single pixels moved 2.4 eV", trials, [ours]))
     return points
 
 

@@ -8,13 +8,13 @@ from monitor.files.spectrum_image import write_spectrum_image
 from monitor.sim.acquisition import acquire
 from monitor.sim.scene import Scene, window_of
 from training.command import train
-from training.config import TrainConfig
 from training.evaluation import plan as plans
 from training.evaluation.command import evaluate
 from training.evaluation.comparison import not_ahead
 from training.evaluation.plan import Plan
 from training.evaluation.report import verdict
 from training.evaluation.results import Comparison, Figure, MethodFigures
+from training.evaluation.sweeps import settings_of
 
 TINY = Plan(
     name="tiny",
@@ -26,8 +26,9 @@ TINY = Plan(
     shifts_ev=(2.4,),
     shares=(0.016,),
     radii_px=(1,),
-    trained_sweeps=("latent", "contaminated"),
+    trained_sweeps=("latent", "network", "contaminated"),
     latents=(2,),
+    paper_steps=3,
     paper_size=16,
     paper_channels=1060,
     slow_baselines=False,
@@ -69,8 +70,9 @@ def test_one_command_writes_a_page_and_the_same_results_as_json(run, clean_map, 
     sweeps = {sweep["name"]: sweep for sweep in results["sweeps"]}
     assert len(sweeps["latent"]["points"]) == len(sweeps["contaminated"]["points"]) == 2
     assert sweeps["dose"]["why_not"] == "left out of the tiny plan"
-    if "loss" not in TrainConfig.model_fields:
-        assert any("no setting 'loss'" in note for note in results["notes"])
+    assert [point["title"].split(", single")[0] for point in sweeps["network"]["points"]] == [
+        "model=cvae, width=8, steps=2", "model=paper, width=4, steps=3"
+    ]  # fmt: skip
 
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page), "nothing comes from elsewhere"
     assert "Bokeh" in page
@@ -78,6 +80,11 @@ def test_one_command_writes_a_page_and_the_same_results_as_json(run, clean_map, 
     assert re.search(r"PCA&#x27;s F1 is as high or higher at (none|[\d.]+)", page)
     for text in ("likelihood ratio", "Poisson PCA-5", "0.857", "clean.npz: a true shift by 16 eV"):
         assert text in page, text
+
+
+def test_the_losses_are_swept_beside_the_one_it_is_trained_with():
+    changed = [TINY.settings(**settings).loss for settings in settings_of(TINY, "loss")]
+    assert [TINY.settings().loss, *changed] == ["elbo", "ce", "mse"]
 
 
 def figures(name, role, found):
