@@ -8,6 +8,7 @@ from importlib.metadata import version
 from monitor.core.model_card import METADATA_KEY, WHOLE_ROW, Card, Training
 from monitor.core.model_file import graph_sha256, metadata_entry
 from training.filters import EVIDENCE, UNITS
+from training.labels import LABELS
 from training.run import Outcome, RunRecord
 from training.scoring import HALO_ROWS
 
@@ -21,6 +22,7 @@ def make_card(record: RunRecord, outcome: Outcome, *, model: bytes, parity: floa
         halo=(HALO_ROWS, WHOLE_ROW),
         evidence=list(EVIDENCE),
         evidence_units=list(UNITS),
+        labels=list(LABELS),
         calibration=outcome.calibration,
         noise=outcome.noise,
         training=Training(

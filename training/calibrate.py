@@ -15,7 +15,9 @@ from scipy.stats import genpareto
 from torch import Tensor
 
 from monitor.core.calibration import Calibration, Tail
+from monitor.core.errors import DataError
 from training.data import Role, TrainingMap
+from training.labels import VACUUM_SHARE
 from training.scoring import HALO_ROWS, Scores, ScoringGraph
 
 STRIP_ROWS = 16
@@ -26,8 +28,6 @@ SHAPE_LIMITS = (0.0, 0.2)
 THINNED = 0.25
 LEVEL = 0.9
 """Share of the clean pixels whose largest evidence of a family is below the family's level."""
-VACUUM = 0.05
-"""Pixels with less than this share of the median counts say nothing of the material."""
 OUTLIERS = 0.1
 """A score is left out as an anomaly where the bulk leads one to expect fewer than this many pixels beyond it in all."""
 
@@ -72,7 +72,7 @@ def _clean_evidence(graph: ScoringGraph, maps: Sequence[TrainingMap], dose: floa
             evidence.append(torch.cat([family[0, core][mask] for family in found.raw], -1).cpu())
             totals.append(total[0, core][mask].cpu()[:, 0])
     z, total = torch.cat(evidence), torch.cat(totals)
-    bright = total > VACUUM * total.median()
+    bright = total > VACUUM_SHARE * total.median()
     return z[bright], total[bright]
 
 
@@ -120,13 +120,20 @@ def score_map(graph: ScoringGraph, counts: NDArray[np.float32]) -> Scores:
 
 
 def calibrate(graph: ScoringGraph, maps: Sequence[TrainingMap]) -> Calibration:
-    """Fit the p-values on the calibration blocks of `maps`."""
+    """Fit the p-values on the calibration blocks of `maps`, labelled pixels left out.
+
+    Raises DataError where none is left.
+    """
     scores, totals = [], []
     for item in maps:
-        held = item.role == Role.CALIBRATE
-        scores.append(score_map(graph, item.counts).score.numpy()[held])
+        said = score_map(graph, item.counts)
+        held = (item.role == Role.CALIBRATE) & (said.label.numpy() == 0)
+        scores.append(said.score.numpy()[held])
         totals.append(item.counts[held].sum(-1))
-    return fit_calibration(np.concatenate(scores), np.concatenate(totals))
+    clean = np.concatenate(scores)
+    if not clean.size:
+        raise DataError("all pixels held out for calibration are vacuum, saturated or spikes; choose another region")
+    return fit_calibration(clean, np.concatenate(totals))
 
 
 def fit_calibration(score: NDArray[np.floating], counts: NDArray[np.floating]) -> Calibration:

@@ -1,6 +1,7 @@
 """From raw counts to a score: the one graph that training, export, offline scoring and the live monitor share.
 
-Law: counts come in as the detector gave them; rebinning, normalisation, network, filters, standardisation are inside.
+Law: counts come in as the detector gave them; labels, rebinning, normalisation, network, filters, standardisation are
+inside.
 A pixel with a NaN or infinite channel is missing: its own outputs are NaN (index and kind 0), its neighbours do
 without it.
 """
@@ -14,12 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.filters import FLOOR, FilterBank
+from training.labels import LOOK_ROWS, SATURATED, SPIKE, VACUUM, Labelled, Labels
 from training.model import SPATIAL_REACH, Architecture, Cvae, Normal
 from training.shift import move_share, over_energy, over_row
 from training.verdict import Evidence, amounts
 
-HALO_ROWS = SPATIAL_REACH + 1
-"""Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
+HALO_ROWS = LOOK_ROWS + SPATIAL_REACH + 1
+"""Rows on either side that a score depends on: the spike test, the network's reach and the 3 x 3 sum of residuals."""
 
 
 DRIFT_CLIP = 1.5
@@ -33,8 +35,8 @@ DRIFT_STEPS = 3
 class Scores(NamedTuple):
     """The outputs of the graph, in the order of the model file; shapes (batch, row, column[, energy or latent]).
 
-    `span` (..., 2) first and last input channel of the evidence, `amount` (..., 2) value and standard error, `drift`
-    (batch, row) in eV.
+    `label` says what a pixel is beside its score, `span` (..., 2) first and last input channel of the evidence, `amount`
+    (..., 2) value and standard error, `drift` (batch, row) in eV.
     """
 
     score: Tensor
@@ -42,13 +44,14 @@ class Scores(NamedTuple):
     kind: Tensor
     expected: Tensor
     latent: Tensor
+    label: Tensor
     span: Tensor
     amount: Tensor
     drift: Tensor
 
 
 class ScoringGraph(nn.Module):
-    """The network, the filter bank, and what standardises their evidence.
+    """The labels, the network, the filter bank, and what standardises their evidence.
 
     Buffers set by training: `gain` (variance of a coarse count over its mean), `fine_log_mean` (energy,),
     `reference_total` (effective counts per pixel the bank was standardised at), `step_ev` (of the detector's channels).
@@ -63,6 +66,7 @@ class ScoringGraph(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        self.labels = Labels(architecture.channels)
         self.cvae = Cvae(architecture)
         self.bank = FilterBank(architecture.coarse)
         size, b = architecture.channels, architecture.rebin
@@ -87,13 +91,14 @@ class ScoringGraph(nn.Module):
         if a.rebin == 1:
             return counts
         padded = F.pad(counts, (0, a.coarse * a.rebin - a.channels))
-        return padded.unflatten(-1, (a.coarse, a.rebin)).sum(-1)
+        return padded.view(*counts.shape[:-1], a.coarse, a.rebin).sum(-1)
 
     def effective(self, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Coarse counts over gain, 0 where missing, and the mask (batch, row, column), 1.0 where all are finite."""
-        present = torch.isfinite(counts.sum(-1))
-        clean = torch.where(present[..., None], counts, 0.0)
-        return self.rebinned(clean) / self.gain, present.to(counts.dtype)
+        """Coarse counts over gain, spikes mended, 0 where missing; the mask (batch, row, column), 1.0 where finite."""
+        return self._effective(self.labels(counts))
+
+    def _effective(self, seen: Labelled) -> tuple[Tensor, Tensor]:
+        return self.rebinned(seen.counts) / self.gain, seen.valid
 
     def evidence(self, coarse: Tensor, valid: Tensor) -> tuple[Evidence, Tensor, Tensor, Normal]:
         """Evidence (..., filter) by family, share (..., coarse), total (..., 1), and the network's own answer."""
@@ -123,11 +128,12 @@ class ScoringGraph(nn.Module):
 
     def forward(self, counts: Tensor) -> Scores:
         """Score raw counts (batch, row, column, energy), float32, NaN where missing."""
-        coarse, valid = self.effective(counts)
+        seen = self.labels(counts)
+        coarse, valid = self._effective(seen)
         found, share, total, normal = self.evidence(coarse, valid)
         strength = self.bank.strength(found.standardised)
         best = torch.stack([family.amax(-1) for family in strength], -1)
-        kind = best.argmax(-1)
+        kind = best[..., 1:].argmax(-1) + 1  # a spike is labelled and mended: the first family has nothing to win
         chosen = tuple(family.argmax(-1) for family in strength)
         middle = self._of_kind(self.bank.channel_of, chosen, kind)
         half = self._of_kind(self.bank.half_width_of, chosen, kind)
@@ -135,13 +141,20 @@ class ScoringGraph(nn.Module):
         coarse_ev = self.step_ev * self.architecture.rebin
         amount = amounts(self.bank, found, kind, chosen, self.gain, coarse_ev)
         gone = valid < 0.5
+        spike = seen.label == SPIKE
+        silent = (seen.label == VACUUM) | (seen.label == SATURATED)
+        kind = torch.where(spike, 0, kind)
+        fine = torch.where(spike, seen.channel, self._fine_channel(peak))
+        span = torch.where(spike[..., None], fine[..., None], self._span(middle, half))
+        amount = torch.where(spike[..., None], seen.excess, amount)
         return Scores(
-            torch.where(gone, torch.nan, best.amax(-1)),
-            torch.where(gone, 0, self._fine_channel(peak)),
+            torch.where(gone, torch.nan, torch.where(silent, 0.0, best[..., 1:].amax(-1))),
+            torch.where(gone, 0, fine),
             torch.where(gone, 0, kind),
             torch.where(gone[..., None], torch.nan, self._fine(share) * (total * self.gain)),
             torch.where(gone[..., None], torch.nan, normal.mean[:, :, 0].permute(0, 2, 3, 1)),
-            torch.where(gone[..., None], 0, self._span(middle, half)),
+            seen.label,
+            torch.where(gone[..., None], 0, span),
             torch.where(gone[..., None], torch.nan, amount),
             normal.drift * coarse_ev,
         )

@@ -14,13 +14,17 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
+from monitor.core.bad_channels import bad_channels
 from monitor.core.errors import ConfigError, DataError
+from monitor.core.map_sums import MapSums
 from monitor.core.model_card import Noise
-from monitor.core.noise import estimate_noise
+from monitor.core.noise import NoiseEstimate, estimate_noise
+from monitor.core.noise_fit import fit_noise
 from training.calibrate import calibrate, standardise
 from training.checkpoint import load_tensors, save_tensors
 from training.config import TrainConfig
 from training.data import Role, TrainingSet
+from training.labels import SATURATED
 from training.loop import Progress, TrainingMaps, fit
 from training.model import Architecture
 from training.run import (
@@ -78,7 +82,7 @@ def train_run(
     calibration = calibrate(graph, data.maps)
     left_out = sum(int((m.role == Role.CALIBRATE).sum()) for m in data.maps) - calibration.pixels
     if left_out:
-        said = f"{left_out} of the pixels held out for calibration stand far from all others and were left out"
+        said = f"{left_out} of the pixels held out for calibration are labelled or far from all others and were left out"
         record = msgspec.structs.replace(record, notes=[*record.notes, said])
     noise = estimate_noise(data.maps[0].counts)
     best = min(history, key=lambda item: item.validation)
@@ -105,14 +109,22 @@ def train_run(
 
 
 def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tuple[ScoringGraph, TrainingMaps]:
-    """A fresh graph that knows the data's mean and noise, and the maps as the loop wants them."""
+    """A fresh graph that knows the data's mean, noise and labels, and the maps as the loop wants them.
+
+    Their spikes are mended; saturated pixels teach nothing.
+    """
     torch.manual_seed(config.seed)
     graph = new_graph(data.energy.size, config)
-    raw = [graph.effective(torch.from_numpy(m.counts)[None])[0][0] for m in data.maps]
+    _learn_labels(graph, data)
+    seen = [graph.labels(torch.from_numpy(m.counts)[None]) for m in data.maps]
+    raw = [graph.rebinned(each.counts)[0] for each in seen]
     masks = [{role: torch.from_numpy((m.role == role).astype(np.float32)) for role in Role} for m in data.maps]
+    for mask, each in zip(masks, seen, strict=True):
+        mask[Role.TRAIN] *= each.label[0] != SATURATED
     gain = _coarse_gain(raw[0], masks[0][Role.MISSING] > 0)
     graph.step_ev.fill_(data.energy.step_ev)
-    graph.set_mean(torch.from_numpy(data.spectra(Role.TRAIN).mean(0)), gain)
+    fine = [each.counts[0][mask[Role.TRAIN] > 0] for each, mask in zip(seen, masks, strict=True)]
+    graph.set_mean(torch.cat(fine).mean(0), gain)
     spectra = torch.cat([x[mask[Role.TRAIN] > 0] for x, mask in zip(raw, masks, strict=True)]) / gain
     graph.cvae.set_input_scale(spectra)
     maps = TrainingMaps(
@@ -121,6 +133,14 @@ def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tup
         validate=tuple(mask[Role.VALIDATE].to(device) for mask in masks),
     )
     return graph.to(device), maps
+
+
+def _learn_labels(graph: ScoringGraph, data: TrainingSet) -> None:
+    counts = data.maps[0].counts
+    fit = fit_noise(counts)
+    bad = [channel.channel for channel in bad_channels(MapSums.of(counts), fit)]
+    spectra = data.spectra(Role.TRAIN, Role.VALIDATE)
+    graph.labels.learn(spectra, NoiseEstimate.of(fit), bad=bad, full=data.full)
 
 
 def _coarse_gain(coarse: torch.Tensor, missing: torch.Tensor) -> float:
