@@ -29,8 +29,8 @@ SUSPECT_SIGMA = 5.0
 USUAL = 0.95
 """Share of the training pixels whose own sharpness at a channel is the material's, not a spike's."""
 DRAWN = 4096
-CLIPPED = 8
-"""Channels of pixels at the map's very maximum, and more of them than a little below it: the detector was full."""
+CLIPPED, PILED_UP = 8, 3
+"""So many channels of pixels at the map's very maximum, and so many times as many as at any value a little below it."""
 A_LITTLE = 0.05
 
 
@@ -140,7 +140,8 @@ def _clipped_at(spectra: NDArray[np.float32]) -> float:
     """The counts that spectra (pixel, energy) never pass because the detector was full; infinite where none show it."""
     highest = float(spectra.max(initial=0.0))
     at_top = spectra >= highest
-    below = (spectra >= highest - max(A_LITTLE * highest, 1.0)) & ~at_top
+    near = spectra[(spectra >= highest - max(A_LITTLE * highest, 1.0)) & ~at_top]
+    usual = np.unique(near, return_counts=True)[1].max(initial=1)
     pixels = int(at_top.any(-1).sum())
-    clipped = at_top.sum() >= CLIPPED and at_top.sum() > below.sum() and 1 < pixels < 0.5 * len(spectra)
+    clipped = at_top.sum() >= max(CLIPPED, PILED_UP * usual) and 1 < pixels < 0.5 * len(spectra)
     return highest if clipped and highest > 0 else float("inf")

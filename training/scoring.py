@@ -35,8 +35,8 @@ DRIFT_STEPS = 3
 class Scores(NamedTuple):
     """The outputs of the graph, in the order of the model file; shapes (batch, row, column[, energy or latent]).
 
-    `label` says what a pixel is beside its score, `span` (..., 2) first and last input channel of the evidence, `amount`
-    (..., 2) value and standard error, `drift` (batch, row) in eV.
+    `label` says what a pixel is beside its score, `span` (..., 2) first and last input channel of the evidence,
+    `amount` (..., 2) value and standard error, `drift` (batch, row) in eV.
     """
 
     score: Tensor

@@ -82,7 +82,7 @@ def train_run(
     calibration = calibrate(graph, data.maps)
     left_out = sum(int((m.role == Role.CALIBRATE).sum()) for m in data.maps) - calibration.pixels
     if left_out:
-        said = f"{left_out} of the pixels held out for calibration are labelled or far from all others and were left out"
+        said = f"{left_out} of the pixels held out for calibration are labelled or far from all others and left out"
         record = msgspec.structs.replace(record, notes=[*record.notes, said])
     noise = estimate_noise(data.maps[0].counts)
     best = min(history, key=lambda item: item.validation)

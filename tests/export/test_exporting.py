@@ -46,6 +46,7 @@ def test_the_file_has_the_names_types_and_free_sizes_that_were_promised(session)
         "kind": ("tensor(int64)", free),
         "expected": ("tensor(float)", free),
         "latent": ("tensor(float)", free),
+        "label": ("tensor(int64)", free),
         "span": ("tensor(int64)", free),
         "amount": ("tensor(float)", free),
         "drift": ("tensor(float)", free[:2]),
@@ -66,6 +67,7 @@ def test_the_card_comes_back_from_the_file_and_stands_beside_it(model, session, 
     assert read_card(card_path(model).read_text(), where="beside") == card
     assert json.loads(text)["schema"] == "eelswatch.card/1"
     assert card.halo == (HALO_ROWS, WHOLE_ROW)
+    assert card.labels == ["", "spike", "vacuum", "saturated"]
     assert card.energy.size == 300
     assert 0 <= card.parity <= LARGEST
     assert card.training.inputs[0].sha256 == hashlib.sha256((run.parent / "film.npz").read_bytes()).hexdigest()
@@ -97,11 +99,15 @@ def test_onnx_runtime_says_what_pytorch_says_at_any_size_and_with_holes(session,
 def test_a_strip_scores_as_its_map_to_the_last_bit(session, film, core):
     counts = film.counts.astype(np.float32) / np.float32(0.63)
     counts[10, 3:7] = np.nan
+    for row in range(len(counts)):  # spikes, some of them doubted because of one in the row beside it
+        counts[row, (7 * row) % 20, 11 * row : 11 * row + 2] *= 1 + 3 * (row % 3)
+        counts[row, 12, 80] *= 1 + 2 * (row % 4 > 1)
     whole = scored(session, counts[None])
+    assert (whole.label == 1).sum() > 5
     for row in range(0, len(counts), core):
         first = max(row - HALO_ROWS, 0)
         strip = scored(session, counts[None, first : row + core + HALO_ROWS])
-        for name in ("score", "energy_index", "kind"):
+        for name in ("score", "energy_index", "kind", "label", "amount"):
             part = getattr(strip, name)[0, row - first : row - first + core]
             assert np.array_equal(part, getattr(whole, name)[0, row : row + core], equal_nan=True), name
 
