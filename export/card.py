@@ -8,6 +8,7 @@ from importlib.metadata import version
 from monitor.core.model_card import METADATA_KEY, WHOLE_ROW, Card, Training
 from monitor.core.model_file import graph_sha256, metadata_entry
 from training.bank import EVIDENCE, UNITS
+from training.labels import LABELS
 from training.run import Outcome, RunRecord
 
 
@@ -20,6 +21,7 @@ def make_card(record: RunRecord, outcome: Outcome, *, model: bytes, halo_rows: i
         halo=(halo_rows, WHOLE_ROW),
         evidence=list(EVIDENCE),
         evidence_units=list(UNITS),
+        labels=list(LABELS),
         calibration=outcome.calibration,
         noise=outcome.noise,
         training=Training(

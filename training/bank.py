@@ -101,6 +101,12 @@ class FilterBank(nn.Module):
         self.tabulate()
 
     @torch.no_grad()
+    def align(self, row: int, offset: float, stretch: float) -> None:
+        """Take `offset` off what is `levelled` at a dose and divide the rest by `stretch`."""
+        self.middle[row] += offset * self.scale[row]
+        self.scale[row] *= stretch
+
+    @torch.no_grad()
     def tabulate(self) -> None:
         """Fill `about`, `reach` and `unit` from what the filters are now."""
         moved, size = self.moved, self.latent.response.shape[1]

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy.stats import genpareto
 
 from monitor.core.calibration import Calibration, Tail
+from monitor.core.errors import DataError
 from training.bank import DOSES
 from training.data import Role, TrainingMap
-from training.scoring import Scores, ScoringGraph
-from training.standardise import seen_at
+from training.scoring import Scores, ScoringGraph, score_of
+from training.standardise import FEWEST, seen_at
 from training.strips import strips
 
 KNOTS = 200
@@ -24,6 +25,9 @@ SHAPE_LIMITS = (0.0, 0.2)
 """Of the Pareto tail: 0 decays exponentially, 0.2 is heavier than clean maps have shown; more is left to anomalies."""
 OUTLIERS = 0.1
 """A score is left out as an anomaly where the bulk leads one to expect fewer than this many pixels beyond it in all."""
+
+FEW = 0.97
+"""Quantile at which clean scores of more and of less dose are brought to those of the usual dose."""
 
 
 @torch.no_grad()
@@ -39,15 +43,34 @@ def score_map(graph: ScoringGraph, counts: NDArray[np.float32]) -> Scores:
 
 @torch.no_grad()
 def calibrate(graph: ScoringGraph, maps: Sequence[TrainingMap]) -> tuple[Calibration, int]:
-    """The p-values of the calibration blocks of `maps`, at each of the doses the bank was levelled at.
+    """The p-values of the calibration blocks of `maps`, labelled pixels left out, at each of the bank's doses.
 
-    Also how many scores were left out, because they stand far from all others.
+    Also how many scores were left out, because they stand far from all others. Raises DataError where there are none.
     """
     graph.eval()
-    looks = [seen_at(graph, maps, dose, graph.scored, (Role.CALIBRATE,)) for dose in DOSES]
-    score, total = (np.concatenate([look[i].numpy() for look in looks]) for i in (0, 1))
+    held = [seen_at(graph, maps, dose, graph.levelled, (Role.CALIBRATE,)) for dose in DOSES]
+    usual = DOSES.index(1.0)
+    if not len(held[usual][0]):
+        raise DataError("all pixels held out for calibration are vacuum, saturated or spikes; choose another region")
+    middle, spread = _reach(held[usual][0].numpy())
+    levelled = []
+    for row, (found, _) in enumerate(held):
+        if row != usual and len(found) >= FEWEST:
+            own_middle, own_spread = _reach(found.numpy())
+            stretch = own_spread / spread
+            graph.bank.align(row, own_middle - middle * stretch, stretch)
+            found = (found - (own_middle - middle * stretch)) / stretch
+        levelled.append(score_of(found).numpy())
+    score, total = np.concatenate(levelled), np.concatenate([total.numpy() for _, total in held])
     calibration = fit_calibration(score, total * float(graph.gain))
     return calibration, score.size - calibration.pixels
+
+
+def _reach(levelled: NDArray[np.floating]) -> tuple[float, float]:
+    """The middle of clean pixels and how far beyond it few of them are."""
+    kept = without_anomalies(np.sort(levelled.astype(np.float64)))
+    middle, high = np.quantile(kept, (0.5, FEW))
+    return float(middle), max(float(high - middle), 1e-3)
 
 
 def fit_calibration(score: NDArray[np.floating], counts: NDArray[np.floating]) -> Calibration:

@@ -47,13 +47,17 @@ class TrainingMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
-    """Maps on one energy axis; `notes` holds one sentence for each thing that was assumed."""
+    """Maps on one energy axis; `notes` holds one sentence for each thing that was assumed.
+
+    `full`: the largest counts that the files' type of number holds, infinite for floating point.
+    """
 
     maps: tuple[TrainingMap, ...]
     energy: EnergyAxis
     title: str
     inputs: tuple[TrainingInput, ...]
     notes: tuple[str, ...]
+    full: float = float("inf")
 
     @property
     def pixels(self) -> int:
@@ -96,7 +100,12 @@ def load_training_set(
         maps.append(TrainingMap(counts=counts, role=role))
     inputs = tuple(TrainingInput(name=file.name, sha256=sha256_of(file)) for file in files)
     data = TrainingSet(
-        maps=tuple(maps), energy=axis, title=first.title, inputs=inputs, notes=tuple(dict.fromkeys(notes))
+        maps=tuple(maps),
+        energy=axis,
+        title=first.title,
+        inputs=inputs,
+        notes=tuple(dict.fromkeys(notes)),
+        full=min(_largest(image.counts.dtype) for image in images),
     )
     if data.pixels < SMALLEST_PIXELS:
         raise DataError(f"there are {data.pixels} usable pixels; wanted at least {SMALLEST_PIXELS}: give a larger map")
@@ -152,6 +161,10 @@ def _region(image: SpectrumImage, text: str | None, file: Path) -> tuple[slice, 
 def _same_axis(a: EnergyAxis, b: EnergyAxis) -> bool:
     near = abs(a.offset_ev - b.offset_ev) < 0.1 * abs(b.step_ev) and abs(a.step_ev - b.step_ev) < 1e-3 * abs(b.step_ev)
     return a.size == b.size and near
+
+
+def _largest(dtype: np.dtype) -> float:
+    return float(np.iinfo(dtype).max) if dtype.kind in "ui" else float("inf")
 
 
 def _oddities(counts: NDArray[np.float32], file: Path) -> list[str]:

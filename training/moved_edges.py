@@ -74,17 +74,14 @@ class MovedEdges(nn.Module):
         `whitened`: residual over `sigma`, the standard deviation of the expected counts, 0 where missing.
         """
         inverse = 1.0 / sigma
-        found = [self._template(whitened, expected, inverse, step) for step in self.moves]
-        return torch.cat([f[0] for f in found], -1), torch.cat([f[1] for f in found], -1)
-
-    def _template(self, whitened: Tensor, expected: Tensor, inverse: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        n = self.channels
-        if step > 0:
-            moved = F.pad(expected[..., : n - step] - expected[..., step:], (step, 0))
-        else:
-            moved = F.pad(expected[..., -step:] - expected[..., : n + step], (0, -step))
-        template = moved * inverse
-        return (whitened * template) @ self.box, (template * template) @ self.box
+        numerators, informations = [], []
+        for step in self.moves[::2]:
+            difference = expected[..., step:] - expected[..., : self.channels - step]
+            for way, padding in ((-1.0, (step, 0)), (1.0, (0, step))):  # up: e(i - step) - e(i), down: e(i + step) - e(i)
+                template = F.pad(difference, padding) * inverse
+                numerators.append((whitened * template) @ (way * self.box))
+                informations.append((template * template) @ self.box)
+        return torch.cat(numerators, -1), torch.cat(informations, -1)
 
     def evidence(self, numerator: Tensor, information: Tensor, pixels: int) -> Tensor:
         """Evidence z, positive where the edge has moved the way of the filter; of one pixel, or of 3 x 3 added up."""

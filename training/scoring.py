@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from monitor.core.noise import NoiseEstimate
 from training.bank import Evidence, FilterBank, Peaks
 from training.drift import along_rows, nudged, of_pixels
+from training.labels import LOOK_ROWS, SATURATED, SPIKE, VACUUM, Labels
 from training.model import Architecture, Cvae
 from training.paper_network import PaperNetwork
 from training.shift import SMALLEST_SHARE, move, over_energy
@@ -40,6 +41,7 @@ class Scores(NamedTuple):
     kind: Tensor
     expected: Tensor
     latent: Tensor
+    label: Tensor
     span: Tensor
     amount: Tensor
     drift: Tensor
@@ -75,6 +77,7 @@ class ScoringGraph(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        self.labels = Labels(architecture.channels)
         self.cvae = NETWORKS[architecture.network](architecture)
         size, b = architecture.channels, architecture.rebin
         self.bank = FilterBank(architecture.coarse, abs(architecture.step_ev) * b, architecture.latent)
@@ -85,15 +88,15 @@ class ScoringGraph(nn.Module):
         self.register_buffer("interpolation", _interpolation(size, architecture.coarse, b), persistent=False)
 
     def set_noise(self, noise: NoiseEstimate) -> None:
-        """Take the noise of coarse counts; of effective ones the variance is mean + floor + over-dispersion x mean^2."""
+        """Take the noise of coarse counts, whose variance is floor + gain x mean + over-dispersion x mean^2."""
         self.gain.fill_(noise.gain)
         self.floor.fill_(noise.floor / noise.gain**2)
         self.over_dispersion.fill_(noise.over_dispersion)
 
     @property
     def halo_rows(self) -> int:
-        """Rows on either side that a score depends on: the network's reach and the 3 x 3 sum of residuals."""
-        return self.cvae.reach + 1
+        """Rows on either side that a score depends on: spike test, the network's reach, the 3 x 3 sum of residuals."""
+        return LOOK_ROWS + self.cvae.reach + 1
 
     def set_mean(self, mean: Tensor) -> None:
         """Take the mean spectrum (energy,) of the training data, in counts."""
@@ -111,11 +114,10 @@ class ScoringGraph(nn.Module):
         padded = F.pad(counts, (0, a.coarse * a.rebin - a.channels))
         return padded.reshape(*counts.shape[:-1], a.coarse, a.rebin).sum(-1)
 
-    def effective(self, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Coarse counts over gain, 0 where missing, and the mask (batch, row, column), 1.0 where all are finite."""
-        present = torch.isfinite(counts.sum(-1))
-        clean = torch.where(present[..., None], counts, 0.0)
-        return self.rebinned(clean) / self.gain, present.to(counts.dtype)
+    def effective(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Coarse counts over gain, spikes mended, 0 where missing; the mask, 1.0 where finite; the label."""
+        seen = self.labels(counts)
+        return self.rebinned(seen.counts) / self.gain, seen.valid, seen.label
 
     def found(self, coarse: Tensor, valid: Tensor) -> Found:
         """Evidence of effective counts (batch, row, column, coarse), 0 where `valid` (batch, row, column) is."""
@@ -135,27 +137,32 @@ class ScoringGraph(nn.Module):
         peaks = self.bank.peaks(evidence)
         return Found(evidence, peaks, share, total, sigma, dose, latent, drift + left, valid)
 
-    def scored(self, found: Found) -> tuple[Tensor, Tensor]:
-        """Score and total effective counts, (batch, row, column)."""
-        return _score(self.bank.levelled(found.peaks.strength, found.dose)), found.total[..., 0]
+    def levelled(self, found: Found) -> tuple[Tensor, Tensor]:
+        """How far the strongest evidence is beyond the usual, and total effective counts, (batch, row, column)."""
+        return self.bank.levelled(found.peaks.strength, found.dose).amax(-1), found.total[..., 0]
 
     def forward(self, counts: Tensor) -> Scores:
         """Score raw counts (batch, row, column, energy), float32, NaN where missing."""
-        coarse, valid = self.effective(counts)
-        found = self.found(coarse, valid)
+        seen = self.labels(counts)
+        found = self.found(self.rebinned(seen.counts) / self.gain, seen.valid)
         levelled = self.bank.levelled(found.peaks.strength, found.dose)
         best = levelled.argmax(-1)
         coarse_ev = self.architecture.step_ev * self.architecture.rebin
         verdict = verdicts(self.bank, found, best, self.gain, coarse_ev)
-        gone = valid < 0.5
+        gone, spike = seen.valid < 0.5, seen.label == SPIKE
+        silent = (seen.label == VACUUM) | (seen.label == SATURATED)
+        at = torch.where(spike, seen.channel, self._fine_channel(verdict.at))
+        span = torch.where(spike[..., None], at[..., None], self._span(verdict.at, verdict.half))
+        amount = torch.where(spike[..., None], seen.excess, verdict.amount)
         return Scores(
-            torch.where(gone, torch.nan, _score(levelled)),
-            torch.where(gone, 0, self._fine_channel(verdict.at)),
-            torch.where(gone, 0, best + 1),
+            torch.where(gone, torch.nan, torch.where(silent, 0.0, score_of(levelled.amax(-1)))),
+            torch.where(gone, 0, at),
+            torch.where(gone | spike, 0, best + 1),
             torch.where(gone[..., None], torch.nan, self._fine(found.share) * (found.total * self.gain)),
             torch.where(gone[..., None], torch.nan, found.latent),
-            torch.where(gone[..., None], 0, self._span(verdict.at, verdict.half)),
-            torch.where(gone[..., None], torch.nan, verdict.amount),
+            seen.label,
+            torch.where(gone[..., None], 0, span),
+            torch.where(gone[..., None], torch.nan, amount),
             found.drift * coarse_ev,
         )
 
@@ -179,8 +186,9 @@ class ScoringGraph(nn.Module):
         return fine / over_energy(fine)
 
 
-def _score(levelled: Tensor) -> Tensor:
-    return (USUAL_SCORE + SCORE_UNIT * levelled.amax(-1)).clamp_min(LEAST_SCORE)
+def score_of(levelled: Tensor) -> Tensor:
+    """The score of evidence that is so far beyond the usual, same shape."""
+    return (USUAL_SCORE + SCORE_UNIT * levelled).clamp_min(LEAST_SCORE)
 
 
 def _interpolation(size: int, coarse: int, rebin: int) -> Tensor:

@@ -21,8 +21,6 @@ PIXELS = 20_000
 """Pixels looked at, drawn at random from larger maps."""
 FEWEST = 200
 """Pixels that a dose must have to be judged by itself."""
-VACUUM = 0.05
-"""Pixels with less than this share of the usual counts say nothing of the material."""
 USUAL, HIGH, HIGH_OF_LATENT = 0.5, 0.9, 0.998
 """Quantiles that say what strength is usual and how fast it falls off; that of latents falls off in no known way."""
 LEAST_SPREAD = 0.5
@@ -85,9 +83,9 @@ def seen_at(
     look: Look,
     roles: Sequence[Role] = (Role.TRAIN, Role.VALIDATE),
 ) -> tuple[Tensor, ...]:
-    """What `look` takes from the graph's findings, (pixel, ...), at `dose` times the maps' own counts; no vacuum.
+    """What `look` takes from the graph's findings, (pixel, ...), at `dose` times the maps' own counts.
 
-    More dose is had by adding up pixels, less by thinning.
+    More dose is had by adding up pixels, less by thinning. Labelled pixels are left out.
     """
     dice = torch.Generator().manual_seed(0)
     kept = min(1.0, PIXELS / max(sum(m.role.size for m in maps), 1))
@@ -95,15 +93,17 @@ def seen_at(
     for item in maps:
         use = torch.from_numpy(np.isin(item.role, roles).astype(np.float32))
         use *= torch.rand(use.shape, generator=dice) < kept
-        coarse, valid = (x[0] for x in graph.effective(torch.from_numpy(item.counts)[None].to(graph.gain.device)))
+        coarse, valid, label = (
+            x[0] for x in graph.effective(torch.from_numpy(item.counts)[None].to(graph.gain.device))
+        )
+        use *= (label == 0).to(use)
         if dose > 1.0:
             use, (coarse, valid) = summed(use[..., None], use)[1], summed(coarse, valid)
         elif dose < 1.0:
             coarse = thinned(coarse, dose, dice)
         for strip in strips(len(coarse), graph.halo_rows):
             found = graph.found(coarse[None, strip.halo], valid[None, strip.halo])
-            bright = found.dose[0, strip.inner, :, 0] > VACUUM * dose
-            mask = (use[strip.core].to(bright.device) > 0) & bright & (found.valid[0, strip.inner] > 0)
+            mask = (use[strip.core].to(coarse.device) > 0) & (found.valid[0, strip.inner] > 0)
             parts.append(tuple(each[0, strip.inner][mask].cpu() for each in look(found)))
     return tuple(torch.cat(each) for each in zip(*parts, strict=True))
 

@@ -16,13 +16,17 @@ import torch
 from pydantic import ValidationError
 
 from monitor.core.axes import EnergyAxis
+from monitor.core.bad_channels import bad_channels
 from monitor.core.errors import ConfigError, DataError
+from monitor.core.map_sums import MapSums
 from monitor.core.model_card import Noise
 from monitor.core.noise import NoiseEstimate, estimate_noise
+from monitor.core.noise_fit import fit_noise
 from training.calibrate import calibrate
 from training.checkpoint import load_tensors, save_tensors
 from training.config import TrainConfig
 from training.data import Role, TrainingSet
+from training.labels import SATURATED
 from training.loop import Progress, TrainingMaps, fit
 from training.model import Architecture
 from training.run import (
@@ -107,15 +111,23 @@ def train_run(
 
 
 def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tuple[ScoringGraph, TrainingMaps]:
-    """A fresh graph that knows the data's mean and noise, and the maps as the loop wants them."""
+    """A fresh graph that knows the data's mean, noise and labels, and the maps as the loop wants them.
+
+    Their spikes are mended; saturated pixels teach nothing.
+    """
     torch.manual_seed(config.seed)
     graph = new_graph(data.energy, config)
-    raw = [graph.effective(torch.from_numpy(m.counts)[None])[0][0] for m in data.maps]
+    _learn_labels(graph, data)
+    seen = [graph.labels(torch.from_numpy(m.counts)[None]) for m in data.maps]
+    raw = [graph.rebinned(each.counts)[0] for each in seen]
     masks = [{role: torch.from_numpy((m.role == role).astype(np.float32)) for role in Role} for m in data.maps]
+    for mask, each in zip(masks, seen, strict=True):
+        mask[Role.TRAIN] *= each.label[0] != SATURATED
     noise = _coarse_noise(raw[0], masks[0][Role.MISSING] > 0)
     gain = noise.gain
     graph.set_noise(noise)
-    graph.set_mean(torch.from_numpy(data.spectra(Role.TRAIN).mean(0)))
+    fine = [each.counts[0][mask[Role.TRAIN] > 0] for each, mask in zip(seen, masks, strict=True)]
+    graph.set_mean(torch.cat(fine).mean(0))
     spectra = torch.cat([x[mask[Role.TRAIN] > 0] for x, mask in zip(raw, masks, strict=True)]) / gain
     graph.cvae.set_input_scale(spectra)
     maps = TrainingMaps(
@@ -124,6 +136,14 @@ def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tup
         validate=tuple(mask[Role.VALIDATE].to(device) for mask in masks),
     )
     return graph.to(device), maps
+
+
+def _learn_labels(graph: ScoringGraph, data: TrainingSet) -> None:
+    counts = data.maps[0].counts
+    fit = fit_noise(counts)
+    bad = [channel.channel for channel in bad_channels(MapSums.of(counts), fit)]
+    spectra = data.spectra(Role.TRAIN, Role.VALIDATE)
+    graph.labels.learn(spectra, NoiseEstimate.of(fit), bad=bad, full=data.full)
 
 
 def _coarse_noise(coarse: torch.Tensor, missing: torch.Tensor) -> NoiseEstimate:

@@ -114,8 +114,8 @@ class LiveMaps:
         return int(np.count_nonzero(np.isfinite(self.score)))
 
     def flag(self, thresholds: float | NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Pixels with a p-value up to the threshold, one for all or one a row; a missing pixel never is flagged."""
-        return self.p_value <= np.asarray(thresholds, np.float32).reshape(-1, 1)
+        """Pixels with a p-value up to the threshold, one for all or one a row; no missing and no labelled pixel."""
+        return (self.p_value <= np.asarray(thresholds, np.float32).reshape(-1, 1)) & (self.label == 0)
 
     def labelled(self, names: list[str]) -> dict[str, int]:
         """How many pixels bear each label, by its name; a name that is empty says nothing and is left out."""

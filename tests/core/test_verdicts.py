@@ -183,3 +183,13 @@ def test_maps_hold_what_a_model_says_of_pixels_and_rows_and_nothing_of_missing_o
     assert (maps.energy_lo_ev[1, 1], maps.energy_hi_ev[1, 1]) == (440.0, 470.0)
     assert np.isnan(maps.amount[0, 0])
     assert maps.labelled(["", "spike", "vacuum"]) == {"spike": 0, "vacuum": 71}
+
+
+def test_no_labelled_pixel_is_flagged_however_high_its_score():
+    label = np.zeros((9, 9), np.int64)
+    label[4, 4] = 1
+    maps = LiveMaps.empty(ScanGrid(rows=9, columns=9))
+    maps.put(0, some_scores(np.full((9, 9), 50, np.float32), label=label), a_card().calibration, a_card().energy)
+    flag = maps.flag(0.5)
+    assert not flag[4, 4]
+    assert flag.sum() == 80
