@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from training.filters import edges, pooled, taken, windows
 from training.latent_distance import LatentDistance
 from training.mixtures import Mixtures
-from training.moved_edges import WINDOWS, MovedEdges
+from training.moved_edges import SLIGHT, WINDOWS, MovedEdges
 
 EVIDENCE = ("spike", "intensity", "intensity 3x3", "edge", "edge 3x3", "shift", "shift 3x3", "latent")
 """What `kind` may be, in order; a spike is found before scoring (labels)."""
 UNITS = ("counts", "counts", "counts", "counts", "counts", "eV", "eV", "")
 """What the amount of each is in."""
 FAMILIES = EVIDENCE[1:]
+HEARD = 2.5
+"""Standard deviations in a channel beyond which a pixel says no more in its neighbours' sums: each is to speak up."""
 AGREEMENT = 3.0
 """How many times its own evidence a pixel is credited with from its 3 x 3 neighbourhood at most."""
 DOSES = (0.25, 1.0, 4.0)
@@ -122,14 +124,15 @@ class FilterBank(nn.Module):
         )
 
     def forward(
-        self, whitened: Tensor, expected: Tensor, sigma: Tensor, valid: Tensor, latent: Tensor, dose: Tensor
+        self, residual: Tensor, expected: Tensor, sigma: Tensor, valid: Tensor, latent: Tensor, dose: Tensor
     ) -> Evidence:
         """Evidence of every filter, in spreads of clean pixels at the training's dose.
 
-        `whitened` residuals (..., channel) are over `sigma` and 0 where `valid` is; `latent` (..., latent).
+        `residual` counts (..., channel) are 0 where `valid` is, `sigma` is what they should scatter by; `latent`
+        (..., latent); `dose` (..., 1) of the usual.
         """
-        whitened = self.mixtures(whitened, dose)
-        three = pooled(whitened) * pooled(valid[..., None]).clamp_min(1.0).rsqrt()
+        whitened = self.mixtures(residual, dose) / sigma
+        three = pooled(whitened.clamp(-HEARD, HEARD)) * pooled(valid[..., None]).clamp_min(1.0).rsqrt()
         linear = (
             whitened @ (self.window / self.spread_window[0]),
             three @ (self.window / self.spread_window[1]),
@@ -137,7 +140,9 @@ class FilterBank(nn.Module):
             three @ (self.edge / self.spread_edge[1]),
         )
         numerator, information = self.moved(whitened, expected, sigma)
-        numerators, informations = (numerator, pooled(numerator)), (information, pooled(information))
+        heard = HEARD * (information + SLIGHT).sqrt()
+        numerators = numerator, pooled(torch.minimum(numerator, heard).maximum(-heard))
+        informations = information, pooled(information)
         shift = (
             self.moved.evidence(numerator, information, 1),
             self.moved.evidence(numerators[1], informations[1], 9),

@@ -5,8 +5,6 @@ Trimmed tails throughout, because the map may hold the very anomalies that are t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,9 +13,9 @@ from scipy.stats import genpareto
 from monitor.core.calibration import Calibration, Tail
 from monitor.core.errors import DataError
 from training.bank import DOSES
-from training.data import Role, TrainingMap
+from training.data import Role
 from training.scoring import Scores, ScoringGraph, score_of
-from training.standardise import FEWEST, seen_at
+from training.standardise import FEWEST, CleanMaps, seen_at
 from training.strips import strips
 
 KNOTS = 200
@@ -26,6 +24,10 @@ SHAPE_LIMITS = (0.0, 0.2)
 OUTLIERS = 0.1
 """A score is left out as an anomaly where the bulk leads one to expect fewer than this many pixels beyond it in all."""
 
+RARE = 0.005
+"""Share of the scores that may stand far from all others in a clean map."""
+SMOOTHED = 1.1
+"""Sums of pixels, which stand for more dose, smooth over places a pixel wide that the network knows least."""
 FEW = 0.97
 """Quantile at which clean scores of more and of less dose are brought to those of the usual dose."""
 
@@ -42,13 +44,13 @@ def score_map(graph: ScoringGraph, counts: NDArray[np.float32]) -> Scores:
 
 
 @torch.no_grad()
-def calibrate(graph: ScoringGraph, maps: Sequence[TrainingMap]) -> tuple[Calibration, int]:
-    """The p-values of the calibration blocks of `maps`, labelled pixels left out, at each of the bank's doses.
+def calibrate(graph: ScoringGraph, clean: CleanMaps) -> tuple[Calibration, int]:
+    """The p-values of the calibration blocks of the maps, labelled pixels left out, at each of the bank's doses.
 
     Also how many scores were left out, because they stand far from all others. Raises DataError where there are none.
     """
     graph.eval()
-    held = [seen_at(graph, maps, dose, graph.levelled, (Role.CALIBRATE,)) for dose in DOSES]
+    held = [seen_at(graph, clean, dose, graph.levelled, (Role.CALIBRATE,)) for dose in DOSES]
     usual = DOSES.index(1.0)
     if not len(held[usual][0]):
         raise DataError("all pixels held out for calibration are vacuum, saturated or spikes; choose another region")
@@ -57,7 +59,7 @@ def calibrate(graph: ScoringGraph, maps: Sequence[TrainingMap]) -> tuple[Calibra
     for row, (found, _) in enumerate(held):
         if row != usual and len(found) >= FEWEST:
             own_middle, own_spread = _reach(found.numpy())
-            stretch = own_spread / spread
+            stretch = own_spread / spread * (SMOOTHED if DOSES[row] > 1.0 else 1.0)
             graph.bank.align(row, own_middle - middle * stretch, stretch)
             found = (found - (own_middle - middle * stretch)) / stretch
         levelled.append(score_of(found).numpy())
@@ -83,8 +85,11 @@ def fit_calibration(score: NDArray[np.floating], counts: NDArray[np.floating]) -
     threshold, p_at = s[first], p[first]
     excess = s[first:] - threshold
     excess = excess[excess > 0]
-    shape = float(np.clip(genpareto.fit(excess, floc=0)[0], *SHAPE_LIMITS)) if excess.size >= 30 else 0.1
-    scale = _pareto_scale(excess, shape)
+    if n < score.size:  # weaker anomalies are left among the largest: an exponential with their median
+        shape, scale = 0.0, max(float(np.median(excess) / np.log(2.0)), 1e-6) if excess.size else 0.1
+    else:
+        shape = float(np.clip(genpareto.fit(excess, floc=0)[0], *SHAPE_LIMITS)) if excess.size >= 30 else 0.1
+        scale = _pareto_scale(excess, shape)
     pick = np.unique(np.linspace(0, first, min(KNOTS, first + 1)).round().astype(int))
     knots = [float(v) for v in s[pick]]
     knots_p = [1.0, *(float(v) for v in p[pick][1:])]
@@ -102,15 +107,16 @@ def without_anomalies(s: NDArray[np.floating]) -> NDArray[np.floating]:
     """Ascending scores less those that the decay of the bulk does not lead to.
 
     Clean scores fall off at least exponentially; the decay is read between the 75th and the 90th percentile, again
-    until nothing more is left out.
+    until nothing more is left out. Where very few would be, all are kept: a rare but normal place looks the same.
     """
+    left = s
     while True:
-        lower, upper = np.quantile(s, (0.75, 0.9))
+        lower, upper = np.quantile(left, (0.75, 0.9))
         decay = max((upper - lower) / np.log(2.5), 1e-9)
-        kept = s[s <= upper + decay * np.log(max(0.1 * s.size / OUTLIERS, 1.0))]
-        if kept.size == s.size:
-            return s
-        s = kept
+        kept = left[left <= upper + decay * np.log(max(0.1 * left.size / OUTLIERS, 1.0))]
+        if kept.size == left.size:
+            return left if left.size < (1 - RARE) * s.size else s
+        left = kept
 
 
 def _pareto_scale(excess: NDArray[np.floating], shape: float) -> float:

@@ -1,7 +1,8 @@
 """A new mixture of known spectra is normal: what a residual shares with the usual variation is taken out of it.
 
 The network knows the thickness and the mixtures of its training; here they may go on further the same way.
-Tensors are (batch, row, column, ...), whitened residuals.
+All is seen through the noise of the usual spectrum, so that a difference of two spectra is taken out whole wherever
+it is met. Tensors are (batch, row, column, ...).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from training.filters import unit
 
-KNOWN, LEFT = 4, 4
+KNOWN, LEFT = 4, 1
 """Most directions taken from what the network expects, and from what it leaves."""
 LEAST_SHARE = 0.05
 """Of the variation of what is expected, that a direction must hold: anomalies in one pixel of 25 hold less."""
@@ -23,18 +24,23 @@ LOSSES_EV = (8.0, 14.0, 22.0, 32.0, 46.0)
 LOSS_WIDTH = 0.3
 """Standard deviation of a plasmon's loss over the loss."""
 BACKGROUND = 3
-FURTHER = 16.0
+FURTHER = 6.0
 """How many times the variance of the training a mixture may have."""
 
 
 class Mixtures(nn.Module):
-    """`direction` (channel, direction) of unit norm or 0, `signal` (direction,): variance over that of noise."""
+    """`direction` (channel, direction) of unit norm or 0, seen through the noise of the share `usual` (channel,).
 
+    `signal` (direction,): variance along it over that of the noise, at the usual dose.
+    """
+
+    usual: Tensor
     direction: Tensor
     signal: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.register_buffer("usual", torch.full((channels,), 1.0 / channels))
         self.register_buffer("direction", torch.zeros(channels, KNOWN + LEFT))
         self.register_buffer("signal", torch.zeros(KNOWN + LEFT))
 
@@ -45,7 +51,8 @@ class Mixtures(nn.Module):
         (1999)), so that a few anomalies make no direction of their own.
         """
         middle = share.median(0).values
-        apart = (share - middle) / middle.clamp_min(1e-9).sqrt()
+        self.usual.copy_(middle.clamp_min(1e-3 * middle.mean()))
+        apart = (share - middle) / self.usual.sqrt()
         length = apart.norm(dim=1, keepdim=True)
         signs = apart / length.clamp_min(length.median() * 0.1)
         values, vectors = torch.linalg.eigh(signs.T @ signs / len(signs))
@@ -55,15 +62,15 @@ class Mixtures(nn.Module):
         self.direction[:, KNOWN:], self.signal[KNOWN:] = 0.0, 0.0
 
     def learn_left(self, residual: Tensor, pixels: int, spectra: Tensor, step_ev: float) -> None:
-        """From whitened residuals (sum, channel), each of `pixels` neighbours: faint variation that the network leaves.
+        """From residuals in the usual noise (sum, channel), of `pixels` each: faint variation that the network leaves.
 
         Looked for among what a change of thickness can do to `spectra` (spectrum, channel). Variance beyond what noise
         reaches (Marchenko and Pastur, 1967) is signal.
         """
         known = self.direction[:, :KNOWN]
-        plausible = rethickened(spectra, step_ev)
+        plausible = rethickened(spectra, step_ev) / self.usual.sqrt()[:, None]
         plausible = plausible - known @ (known.T @ plausible)
-        left, values, _ = torch.linalg.svd(plausible, full_matrices=False)
+        left, values, _ = torch.linalg.svd(unit(plausible), full_matrices=False)
         basis = left[:, values > LEAST_SIZE * values[0]]
         seen = residual @ basis
         values, vectors = torch.linalg.eigh(seen.T @ seen / len(seen))
@@ -73,19 +80,19 @@ class Mixtures(nn.Module):
         self.direction[:, KNOWN:] = basis @ vectors[:, -LEFT:] * kept
         self.signal[KNOWN:] = (values[-LEFT:] / noise - 1.0).clamp_min(0.0) / pixels * kept
 
-    def forward(self, whitened: Tensor, dose: Tensor) -> Tensor:
-        """The residuals without their usual variation, as far as noise lets it be told at `dose` (..., 1)."""
+    def forward(self, residual: Tensor, dose: Tensor) -> Tensor:
+        """Residual counts without their usual variation, as far as noise lets it be told at `dose` (..., 1)."""
+        root = self.usual.sqrt()[:, None]
         signal = self.signal * FURTHER * dose
-        return whitened - ((whitened @ self.direction) * (signal / (1.0 + signal))) @ self.direction.T
+        return residual - ((residual @ (self.direction / root)) * (signal / (1.0 + signal))) @ (self.direction * root).T
 
 
 def rethickened(spectra: Tensor, step_ev: float) -> Tensor:
-    """What losing some eV once more adds to `spectra` (spectrum, channel), whitened columns (channel, change).
+    """What losing some eV once more adds to `spectra` (spectrum, channel), as columns (channel, change).
 
     The low loss is not known, so every loss that plasmons have is tried; and so are slow changes of the background.
     """
-    mean = spectra.mean(0).clamp_min(1e-9)
-    at = torch.arange(mean.numel(), dtype=mean.dtype) * step_ev
+    at = torch.arange(spectra.shape[1], dtype=spectra.dtype) * step_ev
     columns = [spectrum * (at / at[-1]) ** power for power in range(BACKGROUND) for spectrum in spectra]
     for loss in LOSSES_EV:
         before = at[:, None] - loss - at
@@ -93,4 +100,4 @@ def rethickened(spectra: Tensor, step_ev: float) -> Tensor:
         kernel = kernel * (step_ev / (LOSS_WIDTH * loss * (2 * torch.pi) ** 0.5))
         missing = (1.0 - kernel.sum(1)).clamp_min(0.0)  # below the first channel: as bright as that
         columns += [kernel @ spectrum + missing * spectrum[0] for spectrum in spectra]
-    return unit(torch.stack(columns, 1) / mean.sqrt()[:, None])
+    return torch.stack(columns, 1)

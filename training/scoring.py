@@ -130,10 +130,9 @@ class ScoringGraph(nn.Module):
         share = share / over_energy(share).clamp_min(SMALLEST_SHARE)
         expected = share * total
         sigma = (expected * (1.0 + self.over_dispersion * expected) + (FLOOR + self.floor)).sqrt()
-        whitened = (coarse - expected) / sigma * valid[..., None]
         latent = normal.mean[:, :, 0].permute(0, 2, 3, 1)
         dose = total / self.cvae.usual_total
-        evidence = self.bank(whitened, expected, sigma, valid, latent, dose)
+        evidence = self.bank((coarse - expected) * valid[..., None], expected, sigma, valid, latent, dose)
         peaks = self.bank.peaks(evidence)
         return Found(evidence, peaks, share, total, sigma, dose, latent, drift + left, valid)
 

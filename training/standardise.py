@@ -6,14 +6,17 @@ Medians and inner quantiles throughout, because the map may hold the very anomal
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from monitor.core.noise import NoiseEstimate
+from monitor.core.noise_draws import thinned
 from training.bank import DOSES, FAMILIES
 from training.data import Role, TrainingMap
-from training.doses import summed, thinned
+from training.doses import summed
 from training.scoring import Found, ScoringGraph
 from training.strips import strips
 
@@ -28,28 +31,36 @@ QUIET = 0.95
 """Share of the pixels that are unsuspicious in a family."""
 
 
+class CleanMaps(NamedTuple):
+    """Maps to learn what is normal from, and the noise of their counts."""
+
+    maps: Sequence[TrainingMap]
+    noise: NoiseEstimate
+
+
 Look = Callable[[Found], tuple[Tensor, ...]]
 
 
 @torch.no_grad()
-def standardise(graph: ScoringGraph, maps: Sequence[TrainingMap]) -> None:
+def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     """Set everything in the bank that clean data decide, from the pixels that are not held for calibration."""
     graph.eval()
     bank, device = graph.bank, graph.gain.device
-    share, total, latent = seen_at(graph, maps, 1.0, lambda found: (found.share, found.total, found.latent))
+    share, total, latent = seen_at(graph, clean, 1.0, lambda found: (found.share, found.total, found.latent))
     bank.moved.look_at(share * total)
     bank.latent.to("cpu").learn(latent, share)
     bank.mixtures.to("cpu").learn_expected(share, float(total.median()))
     bank.to(device)
-    three, *z = seen_at(graph, maps, 1.0, lambda found: (found.evidence.three, *_filters(found)))
+    noise = (bank.mixtures.usual * graph.cvae.usual_total).sqrt()
+    three, *z = seen_at(graph, clean, 1.0, lambda found: (found.evidence.three * found.sigma / noise, *_filters(found)))
     bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, bank.latent.spectra(latent, share), bank.step_ev)
     bank.to(device)
-    window, window_3, edge, edge_3, shift, shift_3 = (_spread(each) for each in seen_at(graph, maps, 1.0, _filters))
+    window, window_3, edge, edge_3, shift, shift_3 = (_spread(each) for each in seen_at(graph, clean, 1.0, _filters))
     bank.spread_window.copy_(torch.stack((window, window_3)).clamp_min(LEAST_SPREAD))
     bank.spread_edge.copy_(torch.stack((edge, edge_3)).clamp_min(LEAST_SPREAD))
     bank.moved.spread.copy_(torch.stack((shift, shift_3)).clamp_min(1.0))
     bank.tabulate()
-    levels = [_level(*seen_at(graph, maps, dose, lambda found: (found.peaks.strength,))) for dose in DOSES]
+    levels = [_level(*seen_at(graph, clean, dose, lambda found: (found.peaks.strength,))) for dose in DOSES]
     usual = levels[DOSES.index(1.0)]
     assert usual is not None, "there are training pixels"
     for row, level in enumerate(levels):
@@ -78,7 +89,7 @@ def _level(strength: Tensor) -> tuple[Tensor, Tensor] | None:
 
 def seen_at(
     graph: ScoringGraph,
-    maps: Sequence[TrainingMap],
+    clean: CleanMaps,
     dose: float,
     look: Look,
     roles: Sequence[Role] = (Role.TRAIN, Role.VALIDATE),
@@ -87,20 +98,18 @@ def seen_at(
 
     More dose is had by adding up pixels, less by thinning. Labelled pixels are left out.
     """
-    dice = torch.Generator().manual_seed(0)
-    kept = min(1.0, PIXELS / max(sum(m.role.size for m in maps), 1))
+    dice, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
+    kept = min(1.0, PIXELS / max(sum(m.role.size for m in clean.maps), 1))
     parts: list[tuple[Tensor, ...]] = []
-    for item in maps:
+    for item in clean.maps:
         use = torch.from_numpy(np.isin(item.role, roles).astype(np.float32))
         use *= torch.rand(use.shape, generator=dice) < kept
-        coarse, valid, label = (
-            x[0] for x in graph.effective(torch.from_numpy(item.counts)[None].to(graph.gain.device))
-        )
+        counts = item.counts if dose >= 1.0 else thinned(item.counts, dose, clean.noise, rng)
+        tensor = torch.from_numpy(counts.astype(np.float32, copy=False))[None].to(graph.gain.device)
+        coarse, valid, label = (x[0] for x in graph.effective(tensor))
         use *= (label == 0).to(use)
         if dose > 1.0:
             use, (coarse, valid) = summed(use[..., None], use)[1], summed(coarse, valid)
-        elif dose < 1.0:
-            coarse = thinned(coarse, dose, dice)
         for strip in strips(len(coarse), graph.halo_rows):
             found = graph.found(coarse[None, strip.halo], valid[None, strip.halo])
             mask = (use[strip.core].to(coarse.device) > 0) & (found.valid[0, strip.inner] > 0)

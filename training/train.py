@@ -21,7 +21,7 @@ from monitor.core.errors import ConfigError, DataError
 from monitor.core.map_sums import MapSums
 from monitor.core.model_card import Noise
 from monitor.core.noise import NoiseEstimate, estimate_noise
-from monitor.core.noise_fit import fit_noise
+from monitor.core.noise_fit import NoiseFit, fit_noise
 from training.calibrate import calibrate
 from training.checkpoint import load_tensors, save_tensors
 from training.config import TrainConfig
@@ -41,7 +41,7 @@ from training.run import (
     write_record,
 )
 from training.scoring import NETWORKS, ScoringGraph
-from training.standardise import standardise
+from training.standardise import CleanMaps, standardise
 
 MOST_COUNTS_A_PIXEL = 5e6
 """Effective counts a pixel is given at most: beyond it single precision shows in the score, and data without any noise
@@ -79,14 +79,16 @@ def train_run(
     write_record(run, record)
     device = pick_device(config.device)
     torch.set_num_threads(available_cores())
-    graph, maps = prepare(data, config, device)
+    noise_of_counts = fit_noise(data.maps[0].counts)
+    graph, maps = prepare(data, config, device, noise_of_counts)
     history = fit(graph, maps, config, checkpoint=run / CHECKPOINT, report=report)
-    standardise(graph, data.maps)
-    calibration, left_out = calibrate(graph, data.maps)
+    noise = NoiseEstimate.of(noise_of_counts)
+    clean = CleanMaps(data.maps, noise)
+    standardise(graph, clean)
+    calibration, left_out = calibrate(graph, clean)
     if left_out:
         said = f"{left_out} of the scores held out for calibration stand far from all others and were left out"
         record = msgspec.structs.replace(record, notes=[*record.notes, said])
-    noise = estimate_noise(data.maps[0].counts)
     best = min(history, key=lambda item: item.validation)
     outcome = Outcome(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -110,14 +112,16 @@ def train_run(
     return record, True
 
 
-def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tuple[ScoringGraph, TrainingMaps]:
+def prepare(
+    data: TrainingSet, config: TrainConfig, device: torch.device, noise_of_counts: NoiseFit
+) -> tuple[ScoringGraph, TrainingMaps]:
     """A fresh graph that knows the data's mean, noise and labels, and the maps as the loop wants them.
 
     Their spikes are mended; saturated pixels teach nothing.
     """
     torch.manual_seed(config.seed)
     graph = new_graph(data.energy, config)
-    _learn_labels(graph, data)
+    _learn_labels(graph, data, noise_of_counts)
     seen = [graph.labels(torch.from_numpy(m.counts)[None]) for m in data.maps]
     raw = [graph.rebinned(each.counts)[0] for each in seen]
     masks = [{role: torch.from_numpy((m.role == role).astype(np.float32)) for role in Role} for m in data.maps]
@@ -138,10 +142,8 @@ def prepare(data: TrainingSet, config: TrainConfig, device: torch.device) -> tup
     return graph.to(device), maps
 
 
-def _learn_labels(graph: ScoringGraph, data: TrainingSet) -> None:
-    counts = data.maps[0].counts
-    fit = fit_noise(counts)
-    bad = [channel.channel for channel in bad_channels(MapSums.of(counts), fit)]
+def _learn_labels(graph: ScoringGraph, data: TrainingSet, fit: NoiseFit) -> None:
+    bad = [channel.channel for channel in bad_channels(MapSums.of(data.maps[0].counts), fit)]
     spectra = data.spectra(Role.TRAIN, Role.VALIDATE)
     graph.labels.learn(spectra, NoiseEstimate.of(fit), bad=bad, full=data.full)
 

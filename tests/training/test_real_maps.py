@@ -4,7 +4,7 @@ import pytest
 from monitor.files.spectrum_image import read_spectrum_image
 from training.calibrate import score_map
 from training.command import train
-from training.filters import EVIDENCE
+from training.bank import EVIDENCE
 from training.labels import SPIKE
 from training.train import load_graph
 

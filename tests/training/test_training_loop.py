@@ -4,6 +4,7 @@ import torch
 from small import small_film, training_set
 
 from monitor.core.errors import ModelError
+from monitor.core.noise_fit import fit_noise
 from training.config import TrainConfig
 from training.loop import fit
 from training.train import prepare
@@ -18,7 +19,7 @@ def data():
 
 
 def fitted(data, config=CONFIG, **options):
-    graph, maps = prepare(data, config, CPU)
+    graph, maps = prepare(data, config, CPU, fit_noise(data.maps[0].counts))
     history = fit(graph, maps, config, **options)
     return graph.cvae.state_dict(), history
 
@@ -74,7 +75,7 @@ def test_the_progress_told_is_the_history_and_the_time_left_comes_to_nothing(dat
 @pytest.mark.parametrize("settings", [{"model": "paper", "width": 4}, {"loss": "ce"}, {"loss": "mse"}], ids=str)
 def test_with_either_network_and_any_loss_it_learns_and_the_latent_does_not_collapse(data, settings):
     config = TrainConfig(steps=80, batch=2, crop_rows=8, crop_columns=8, validate_every=10, **settings)
-    graph, maps = prepare(data, config, CPU)
+    graph, maps = prepare(data, config, CPU, fit_noise(data.maps[0].counts))
     history = fit(graph, maps, config)
     assert history[-1].validation < 0.6 * history[0].validation
     with torch.inference_mode():
