@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from training.filters import edges, pooled, taken, windows
+from training.filters import Filters, edges, pooled, taken, windows
 from training.latent_distance import LatentDistance
 from training.mixtures import Mixtures
 from training.moved_edges import SLIGHT, WINDOWS, MovedEdges
@@ -35,7 +35,7 @@ class Evidence(NamedTuple):
     """Whitened residuals of 3 x 3 pixels, all filters by family 1 and 3 x 3, and what a shift's amount is read from."""
 
     three: Tensor
-    linear: tuple[Tensor, Tensor, Tensor, Tensor]
+    linear: tuple[Tensor, ...]
     shift: tuple[Tensor, Tensor]
     numerator: tuple[Tensor, Tensor]
     information: tuple[Tensor, Tensor]
@@ -52,24 +52,17 @@ class Peaks(NamedTuple):
 
 
 class FilterBank(nn.Module):
-    """`spread_window`, `spread_edge` (2, filter): what clean evidence of 1 and 3 x 3 pixels shows at the usual dose.
+    """The filters of all families, and what clean pixels show them.
 
-    One row for each filter of each family, from `first` (family,) on: `about` the channel it is about, `reach` how far
-    to either side, `unit` its amount in a spread of clean evidence (counts for a sigma of 1, or channels), and whether
-    it `moves` an edge. `middle`, `scale` (3, family): the strength that half of the clean pixels reach at each of
-    `DOSES`, and how fast fewer reach more.
+    `spread_0` ... `spread_3` (filter,) of the linear families: what clean evidence scatters by at the usual dose. One
+    row for each filter of each family, from `first` (family,) on: `about` the channel it is about, `reach` how far to
+    either side, `unit` its amount in a spread of clean evidence (counts for a sigma of 1, or channels), and whether it
+    `moves` an edge. `middle`, `scale` (3, family): the strength that half of the clean pixels reach at each of `DOSES`,
+    and how fast fewer reach more.
     """
 
-    spread_window: Tensor
-    spread_edge: Tensor
     middle: Tensor
     scale: Tensor
-    window: Tensor
-    edge: Tensor
-    window_at: Tensor
-    window_half: Tensor
-    edge_at: Tensor
-    edge_half: Tensor
     first: Tensor
     about: Tensor
     reach: Tensor
@@ -79,28 +72,29 @@ class FilterBank(nn.Module):
     def __init__(self, channels: int, step_ev: float, latent: int) -> None:
         super().__init__()
         self.step_ev = step_ev
-        for name, (columns, at, half) in (("window", windows(channels, step_ev)), ("edge", edges(channels, step_ev))):
-            self.register_buffer(name, columns, persistent=False)
-            self.register_buffer(f"{name}_at", at, persistent=False)
-            self.register_buffer(f"{name}_half", half, persistent=False)
-            self.register_buffer(f"spread_{name}", torch.ones(2, at.numel()))
+        window, edge = windows(channels, step_ev), edges(channels, step_ev)
+        self._shapes = (window, _wider(window), edge, edge)
+        for family, (columns, _, _) in enumerate(self._shapes):
+            self.register_buffer(f"columns_{family}", columns, persistent=False)
+            self.register_buffer(f"spread_{family}", torch.ones(columns.shape[1]))
         self.moved = MovedEdges(channels, step_ev)
         self.latent = LatentDistance(latent, channels)
         self.mixtures = Mixtures(channels)
         self.register_buffer("middle", torch.zeros(len(DOSES), len(FAMILIES)))
         self.register_buffer("scale", torch.ones(len(DOSES), len(FAMILIES)))
-        sizes = [size for each in (self.window_at, self.edge_at, self.moved.filter_at()) for size in [each.numel()] * 2]
+        sizes = [at.numel() for _, at, _ in self._shapes] + 2 * [self.moved.filter_at().numel()]
         first = torch.tensor([0, *sizes]).cumsum(0)
+        row = torch.arange(int(first[-1]) + channels)
         self.register_buffer("first", first, persistent=False)
-        self.register_buffer("about", torch.zeros(int(first[-1]) + channels, dtype=torch.long))
-        self.register_buffer("reach", torch.zeros_like(self.about))
-        self.register_buffer("unit", torch.ones(self.about.numel()))
-        self.register_buffer(
-            "moves",
-            (torch.arange(self.about.numel()) >= first[4]) & (torch.arange(self.about.numel()) < first[6]),
-            persistent=False,
-        )
+        self.register_buffer("moves", (row >= first[4]) & (row < first[6]), persistent=False)
+        self.register_buffer("about", torch.zeros_like(row))
+        self.register_buffer("reach", torch.zeros_like(row))
+        self.register_buffer("unit", torch.ones(row.numel()))
         self.tabulate()
+
+    def linear(self) -> list[tuple[Tensor, Tensor]]:
+        """Columns (channel, filter) and spread (filter,) of each linear family: windows and edges, 1 and 3 x 3."""
+        return [(getattr(self, f"columns_{n}"), getattr(self, f"spread_{n}")) for n in range(len(self._shapes))]
 
     @torch.no_grad()
     def align(self, row: int, offset: float, stretch: float) -> None:
@@ -111,17 +105,17 @@ class FilterBank(nn.Module):
     @torch.no_grad()
     def tabulate(self) -> None:
         """Fill `about`, `reach` and `unit` from what the filters are now."""
-        moved, size = self.moved, self.latent.response.shape[1]
-        shift = moved.filter_at(), moved.edge_at.new_tensor(moved.moves).repeat_interleave(WINDOWS)
+        moved, device = self.moved, self.about.device
+        shift = moved.edge_at.new_tensor(moved.moves).repeat_interleave(WINDOWS)
         half = moved.half_width.repeat(len(moved.moves))
-        every = torch.arange(size, device=self.about.device)
-        nothing = torch.full((size,), torch.nan, device=self.about.device)
-        of_window, of_edge = self.window.sum(0) * self.spread_window, self.edge.sum(0) * self.spread_edge
-        self.about.copy_(torch.cat([self.window_at] * 2 + [self.edge_at] * 2 + [shift[0]] * 2 + [every]))
-        self.reach.copy_(torch.cat([self.window_half] * 2 + [self.edge_half] * 2 + [half] * 2 + [0 * every]))
-        self.unit.copy_(
-            torch.cat((of_window[0], of_window[1] / 3, of_edge[0], of_edge[1] / 3, *(shift[1] * moved.spread), nothing))
-        )
+        every = torch.arange(self.latent.response.shape[1], device=device)
+        about = [at.to(device) for _, at, _ in self._shapes]
+        reach = [half_width.to(device) for _, _, half_width in self._shapes]
+        counts = [columns.sum(0) * spread for columns, spread in self.linear()]
+        self.about.copy_(torch.cat([*about, *[moved.filter_at()] * 2, every]))
+        self.reach.copy_(torch.cat([*reach, half, half, 0 * every]))
+        unit = [counts[0], counts[1] / 3, counts[2], counts[3] / 3, *(shift * moved.spread), torch.nan * every]
+        self.unit.copy_(torch.cat(unit))
 
     def forward(
         self, residual: Tensor, expected: Tensor, sigma: Tensor, valid: Tensor, latent: Tensor, dose: Tensor
@@ -133,12 +127,10 @@ class FilterBank(nn.Module):
         """
         whitened = self.mixtures(residual, dose) / sigma
         three = pooled(whitened.clamp(-HEARD, HEARD)) * pooled(valid[..., None]).clamp_min(1.0).rsqrt()
-        linear = (
-            whitened @ (self.window / self.spread_window[0]),
-            three @ (self.window / self.spread_window[1]),
-            whitened @ (self.edge / self.spread_edge[0]),
-            three @ (self.edge / self.spread_edge[1]),
-        )
+        linear = [
+            seen @ (columns / spread)
+            for seen, (columns, spread) in zip((whitened, three, whitened, three), self.linear(), strict=True)
+        ]
         numerator, information = self.moved(whitened, expected, sigma)
         heard = HEARD * (information + SLIGHT).sqrt()
         numerators = numerator, pooled(torch.minimum(numerator, heard).maximum(-heard))
@@ -147,7 +139,7 @@ class FilterBank(nn.Module):
             self.moved.evidence(numerator, information, 1),
             self.moved.evidence(numerators[1], informations[1], 9),
         )
-        return Evidence(three, linear, shift, numerators, informations, *self.latent(latent))
+        return Evidence(three, tuple(linear), shift, numerators, informations, *self.latent(latent))
 
     def peaks(self, found: Evidence) -> Peaks:
         """Each family's strongest evidence."""
@@ -157,7 +149,7 @@ class FilterBank(nn.Module):
             at, at_3 = ((each if signed else each.abs()).argmax(-1) for each in (one, three))
             alone, together = taken(one, at), taken(three, at_3)
             way = 1.0 if signed else together.sign()
-            own = AGREEMENT * taken(one, at_3) * way
+            own = AGREEMENT * taken(one, at_3 + (one.shape[-1] - three.shape[-1])) * way
             size = together * way
             z += [alone, together]
             strength += [alone if signed else alone.abs(), torch.minimum(size, own).maximum(-size)]
@@ -179,3 +171,10 @@ class FilterBank(nn.Module):
             table[1] + up * (table[2] - table[1]) + down * (table[0] - table[1]) for table in (self.middle, self.scale)
         )
         return (strength - middle) / scale.clamp_min(SMALLEST_SCALE)
+
+
+def _wider(filters: Filters) -> Filters:
+    """All but the narrowest: what a single channel shows needs no neighbours. They are the last of all of them."""
+    columns, at, half = filters
+    wide = half > half.min() if (half > half.min()).any() else torch.ones_like(half, dtype=torch.bool)
+    return columns[:, wide], at[wide], half[wide]

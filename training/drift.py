@@ -17,7 +17,9 @@ PIXEL_STEPS = 6
 CLIP = 1.5
 """Standard deviations beyond which a pixel's say grows no more (Huber, Ann. Math. Stat. 35, 73 (1964))."""
 LARGEST_STEP = 1.0
-"""Channels a Gauss-Newton step goes at most."""
+"""Channels a Gauss-Newton step of a row's sum goes at most."""
+SMALLEST_STEP = 0.5
+"""Channels that the last step goes at most, along a straight line."""
 SLIGHT = 1.0
 
 
@@ -25,14 +27,17 @@ def along_rows(coarse: Tensor, valid: Tensor, unshifted: Tensor, drift: Tensor) 
     """The drift that explains each row's sum of counts best; `unshifted` are the expected counts before any drift."""
     counts, before = (over_row(x, valid)[:, :, None] for x in (coarse, unshifted))
     for _ in range(ROW_STEPS):
-        pull, weight = _pull(counts, move(before, drift), SLIGHT)
+        pull, weight, _ = _pull(counts, move(before, drift), SLIGHT)
         drift = drift + (pull / (weight + SLIGHT))[..., 0].clamp(-LARGEST_STEP, LARGEST_STEP)
     return drift
 
 
-def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, floor: float) -> Tensor:
-    """What is left of the drift (batch, row) beside `expected`, as most of the row's pixels see it."""
-    pull, weight = _pull(coarse, expected, floor)
+def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """What is left of the drift (batch, row) beside `expected`, as most of the row's pixels see it.
+
+    Also the counts (batch, row, column, energy) that are expected with it.
+    """
+    pull, weight, change = _pull(coarse, expected, floor)
     root = weight.sqrt().clamp_min(1e-6)
     z = pull / root
     left = torch.zeros_like(weight[..., :1])
@@ -40,19 +45,12 @@ def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, floor: float) -> 
         say = CLIP / (z - left * root).abs().clamp_min(CLIP)
         row = over_row(torch.stack((say * pull, say * weight), -1), valid)
         left = (row[..., 0] / (row[..., 1] + SLIGHT))[..., None]
-    return left[..., 0].clamp(-LARGEST_STEP, LARGEST_STEP)
+    left = left[..., 0].clamp(-SMALLEST_STEP, SMALLEST_STEP)
+    return left, (expected + change * left[..., None, None]).clamp_min(0.0)
 
 
-def nudged(expected: Tensor, by: Tensor) -> Tensor:
-    """Expected counts moved up by less than a channel, to second order; never below 0."""
-    up = torch.cat((expected[..., :1], expected[..., :-1]), -1)
-    down = torch.cat((expected[..., 1:], expected[..., -1:]), -1)
-    d = by[..., None, None]
-    return (0.5 * d * (d + 1.0) * up + 0.5 * d * (d - 1.0) * down + (1.0 - d * d) * expected).clamp_min(0.0)
-
-
-def _pull(counts: Tensor, expected: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """Gauss-Newton's numerator and denominator for a shift of `expected`, (batch, row, column)."""
+def _pull(counts: Tensor, expected: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Gauss-Newton's numerator and denominator for a shift of `expected`, (batch, row, column), and its change."""
     change = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1)) * 0.5
     whitened = change / (expected + floor)
-    return over_energy((counts - expected) * whitened)[..., 0], over_energy(change * whitened)[..., 0]
+    return over_energy((counts - expected) * whitened)[..., 0], over_energy(change * whitened)[..., 0], change

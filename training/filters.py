@@ -17,13 +17,16 @@ NARROWEST = 0.7
 WIDER = 1.6
 """How many times wider than the narrowest the next window must be to see anything else."""
 EDGE_RISE_EV = 0.8
-EDGES_EV = ((20.0, 3.0), (80.0, 6.0))
+EDGES_EV = ((20.0, 4.0), (80.0, 10.0))
 """An element too many or too few: over how many eV its edge falls off, and how far apart such edges are looked for."""
 EDGE_LENGTH = 2.5
 """Decay lengths after which an edge is cut off."""
 
 
-def windows(channels: int, step_ev: float) -> tuple[Tensor, Tensor, Tensor]:
+Filters = tuple[Tensor, Tensor, Tensor]
+
+
+def windows(channels: int, step_ev: float) -> Filters:
     """Gaussian windows of unit norm (channel, filter), the channel each is about and its half width in channels."""
     e = torch.arange(channels, dtype=torch.float32)[:, None]
     widths = [max(WINDOWS_EV[0] / step_ev, NARROWEST)]
@@ -38,7 +41,7 @@ def windows(channels: int, step_ev: float) -> tuple[Tensor, Tensor, Tensor]:
     return unit(torch.cat(columns, 1)), torch.cat(middles), torch.cat(halves)
 
 
-def edges(channels: int, step_ev: float) -> tuple[Tensor, Tensor, Tensor]:
+def edges(channels: int, step_ev: float) -> Filters:
     """Edges of unit norm (channel, filter), the channel where each has risen and its half width in channels."""
     energy = torch.arange(channels, dtype=torch.float32)[:, None] * step_ev
     columns, middles, halves = [], [], []

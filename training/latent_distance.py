@@ -63,11 +63,10 @@ class LatentDistance(nn.Module):
         return torch.stack([share[nearest == k].mean(0) for k in range(CLUSTERS) if (nearest == k).any()])
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance (batch, row, column) and the channel in which the expected spectrum is least usual."""
+        """Distance (batch, row, column) and the channel that the least usual latent changes most."""
         squared = self._squared(latent)
-        nearest = squared.argmin(-1)
-        unusual = (latent - self.centres[nearest]) @ self.response
-        return squared.amin(-1).sqrt(), unusual.abs().argmax(-1)
+        unusual = (latent - self.centres[squared.argmin(-1)]).abs() * self.response.norm(dim=1)
+        return squared.amin(-1).sqrt(), self.response.abs().argmax(1)[unusual.argmax(-1)]
 
     def _squared(self, latent: Tensor) -> Tensor:
         apart = latent @ self.axes - self.origin

@@ -164,6 +164,11 @@ class Cvae(Network):
     def up(self, z: Tensor) -> Tensor:
         n = self.lengths
         h = F.silu(self.expand(z))
-        h = F.silu(self.decode_3(h)[:, :, : n[2]])
-        h = F.silu(self.decode_2(h)[:, :, : n[1]])
-        return self.decode_1(h)[:, :, : n[0]]
+        h = F.silu(_first(self.decode_3(h), 5 * n[3], n[2]))
+        h = F.silu(_first(self.decode_2(h), 3 * n[2], n[1]))
+        return _first(self.decode_1(h), 4 * n[1], n[0])
+
+
+def _first(x: Tensor, there: int, wanted: int) -> Tensor:
+    """The first `wanted` energies of `there`; ONNX Runtime would copy them all where none is too many."""
+    return x if there == wanted else x[:, :, :wanted]

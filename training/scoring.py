@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from monitor.core.noise import NoiseEstimate
 from training.bank import Evidence, FilterBank, Peaks
-from training.drift import along_rows, nudged, of_pixels
+from training.drift import along_rows, of_pixels
 from training.labels import LOOK_ROWS, SATURATED, SPIKE, VACUUM, Labels
 from training.model import Architecture, Cvae
 from training.paper_network import PaperNetwork
@@ -125,14 +125,13 @@ class ScoringGraph(nn.Module):
         total = over_energy(coarse).clamp_min(0.0)
         drift = along_rows(coarse, valid, normal.unshifted * total, normal.drift)
         expected = move(normal.unshifted, drift).clamp_min(SMALLEST_SHARE) * total
-        left = of_pixels(coarse, valid, expected, FLOOR)
-        share = nudged(expected, left)
+        left, share = of_pixels(coarse, valid, expected, FLOOR)
         share = share / over_energy(share).clamp_min(SMALLEST_SHARE)
         expected = share * total
         sigma = (expected * (1.0 + self.over_dispersion * expected) + (FLOOR + self.floor)).sqrt()
         latent = normal.mean[:, :, 0].permute(0, 2, 3, 1)
         dose = total / self.cvae.usual_total
-        evidence = self.bank((coarse - expected) * valid[..., None], expected, sigma, valid, latent, dose)
+        evidence = self.bank(coarse - expected, expected, sigma, valid, latent, dose)
         peaks = self.bank.peaks(evidence)
         return Found(evidence, peaks, share, total, sigma, dose, latent, drift + left, valid)
 

@@ -55,9 +55,9 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     three, *z = seen_at(graph, clean, 1.0, lambda found: (found.evidence.three * found.sigma / noise, *_filters(found)))
     bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, bank.latent.spectra(latent, share), bank.step_ev)
     bank.to(device)
-    window, window_3, edge, edge_3, shift, shift_3 = (_spread(each) for each in seen_at(graph, clean, 1.0, _filters))
-    bank.spread_window.copy_(torch.stack((window, window_3)).clamp_min(LEAST_SPREAD))
-    bank.spread_edge.copy_(torch.stack((edge, edge_3)).clamp_min(LEAST_SPREAD))
+    *linear, shift, shift_3 = (_spread(each) for each in seen_at(graph, clean, 1.0, _filters))
+    for (_, spread), seen in zip(bank.linear(), linear, strict=True):
+        spread.copy_(seen.clamp_min(LEAST_SPREAD))
     bank.moved.spread.copy_(torch.stack((shift, shift_3)).clamp_min(1.0))
     bank.tabulate()
     levels = [_level(*seen_at(graph, clean, dose, lambda found: (found.peaks.strength,))) for dose in DOSES]
