@@ -26,7 +26,7 @@ OUTLIERS = 0.1
 
 RARE = 0.005
 """Share of the scores that may stand far from all others in a clean map."""
-SMOOTHED = 1.1
+SMOOTHED = 1.3
 """Sums of pixels, which stand for more dose, smooth over places a pixel wide that the network knows least."""
 FEW = 0.97
 """Quantile at which clean scores of more and of less dose are brought to those of the usual dose."""
@@ -55,15 +55,17 @@ def calibrate(graph: ScoringGraph, clean: CleanMaps) -> tuple[Calibration, int]:
     if not len(held[usual][0]):
         raise DataError("all pixels held out for calibration are vacuum, saturated or spikes; choose another region")
     middle, spread = _reach(held[usual][0].numpy())
-    levelled = []
+    clean_scores = []
     for row, (found, _) in enumerate(held):
+        offset, stretch = 0.0, 1.0
         if row != usual and len(found) >= FEWEST:
             own_middle, own_spread = _reach(found.numpy())
             stretch = own_spread / spread * (SMOOTHED if DOSES[row] > 1.0 else 1.0)
-            graph.bank.align(row, own_middle - middle * stretch, stretch)
-            found = (found - (own_middle - middle * stretch)) / stretch
-        levelled.append(score_of(found).numpy())
-    score, total = np.concatenate(levelled), np.concatenate([total.numpy() for _, total in held])
+            offset = own_middle - middle * stretch
+            graph.bank.align(row, offset, stretch)
+        if DOSES[row] <= 1.0:
+            clean_scores.append(score_of((found - offset) / stretch).numpy())
+    score, total = np.concatenate(clean_scores), np.concatenate([total.numpy() for _, total in held])
     calibration = fit_calibration(score, total * float(graph.gain))
     return calibration, score.size - calibration.pixels
 
