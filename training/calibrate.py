@@ -55,17 +55,12 @@ def calibrate(graph: ScoringGraph, clean: CleanMaps) -> tuple[Calibration, int]:
     if not len(held[usual][0]):
         raise DataError("all pixels held out for calibration are vacuum, saturated or spikes; choose another region")
     middle, spread = _reach(held[usual][0].numpy())
-    clean_scores = []
     for row, (found, _) in enumerate(held):
-        offset, stretch = 0.0, 1.0
         if row != usual and len(found) >= FEWEST:
             own_middle, own_spread = _reach(found.numpy())
             stretch = own_spread / spread * (SMOOTHED if DOSES[row] > 1.0 else 1.0)
-            offset = own_middle - middle * stretch
-            graph.bank.align(row, offset, stretch)
-        if DOSES[row] <= 1.0:
-            clean_scores.append(score_of((found - offset) / stretch).numpy())
-    score, total = np.concatenate(clean_scores), np.concatenate([total.numpy() for _, total in held])
+            graph.bank.align(row, own_middle - middle * stretch, stretch)
+    score, total = score_of(held[usual][0]).numpy(), np.concatenate([total.numpy() for _, total in held])
     calibration = fit_calibration(score, total * float(graph.gain))
     return calibration, score.size - calibration.pixels
 
