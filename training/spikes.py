@@ -25,7 +25,7 @@ REACH = 2
 """Channels to either side that a spike may reach into, its tail in the detector included; they are mended."""
 ALIKE = 0.1
 """A neighbour with a smaller share of the pixel's brightness is another thing and no witness."""
-ROUNDS = 2
+ROUNDS = 3
 """Spikes looked for in one pixel."""
 CENTRE = 4
 """Place of the pixel itself among its 3 x 3."""

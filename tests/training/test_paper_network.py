@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from monitor.core.axes import EnergyAxis
 from training.config import TrainConfig
 from training.convolution import LONGEST, Convolution, Expansion
 from training.train import new_graph
@@ -11,7 +12,7 @@ SMALL = TrainConfig(model="paper", width=2, latent=3)
 
 def network(channels=61, config=SMALL):
     torch.manual_seed(0)
-    return new_graph(channels, config).cvae.eval()
+    return new_graph(EnergyAxis(offset_ev=420.0, step_ev=1.0, size=channels), config).cvae.eval()
 
 
 def test_at_a_width_of_32_features_and_kernels_are_the_published_ones():
