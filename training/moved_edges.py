@@ -77,10 +77,8 @@ class MovedEdges(nn.Module):
         numerators, informations = [], []
         for step in self.moves[::2]:
             difference = expected[..., step:] - expected[..., : self.channels - step]
-            for way, padding in (
-                (-1.0, (step, 0)),
-                (1.0, (0, step)),
-            ):  # up: e(i - step) - e(i), down: e(i + step) - e(i)
+            # Up is e(i - step) - e(i), down e(i + step) - e(i): one difference serves both.
+            for way, padding in ((-1.0, (step, 0)), (1.0, (0, step))):
                 template = F.pad(difference, padding) * inverse
                 numerators.append((whitened * template) @ (way * self.box))
                 informations.append((template * template) @ self.box)

@@ -49,13 +49,15 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     graph.eval()
     bank, device = graph.bank, graph.gain.device
     share, total, latent = seen_at(graph, clean, 1.0, lambda found: (found.share, found.total, found.latent))
+    bank.to("cpu")  # what is seen comes back on the CPU
     bank.moved.look_at(share * total)
-    bank.latent.to("cpu").learn(latent, share)
-    bank.mixtures.to("cpu").learn_expected(share, float(total.median()))
+    bank.latent.learn(latent, share)
+    spectra = bank.latent.spectra(latent, share)
+    bank.mixtures.learn_expected(share, float(total.median()))
     bank.to(device)
     noise = (bank.mixtures.usual * graph.cvae.usual_total).sqrt()
     three, *z = seen_at(graph, clean, 1.0, lambda found: (found.evidence.three * found.sigma / noise, *_filters(found)))
-    bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, bank.latent.spectra(latent, share), bank.step_ev)
+    bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, spectra, bank.step_ev)
     bank.to(device)
     *linear, shift, shift_3 = (_spread(each) for each in seen_at(graph, clean, 1.0, _filters))
     for (_, spread), seen in zip(bank.linear(), linear, strict=True):
