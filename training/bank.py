@@ -1,18 +1,20 @@
-"""Every family of evidence on one footing: what each finds, levelled so that clean pixels reach the same in each.
+"""Every family of evidence: what each finds where, and what is taken for its strength.
 
 Tensors are (batch, row, column, ...). The evidence of 3 x 3 pixels counts as far as the pixel itself agrees.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from training.filters import Filters, edges, pooled, taken, windows
+from monitor.core.axes import EnergyAxis
+from training.edge_shapes import every_edge
+from training.filters import Filters, pooled, taken, unit, windows
 from training.latent_distance import LatentDistance
+from training.levels import Levels
 from training.mixtures import Mixtures
 from training.moved_edges import SLIGHT, WINDOWS, MovedEdges
 
@@ -25,10 +27,8 @@ HEARD = 2.5
 """Standard deviations in a channel beyond which a pixel says no more in its neighbours' sums: each is to speak up."""
 AGREEMENT = 3.0
 """How many times its own evidence a pixel is credited with from its 3 x 3 neighbourhood at most."""
-DOSES = (0.25, 1.0, 4.0)
-"""Times the training's dose at which clean pixels are looked at."""
-MOST_STEPS = 2.0
-SMALLEST_SCALE = 0.05
+LEAST_LEFT = 0.05
+"""Of what is left of the edge that most is left of, that must be left of one."""
 
 
 class Evidence(NamedTuple):
@@ -52,36 +52,43 @@ class Peaks(NamedTuple):
 
 
 class FilterBank(nn.Module):
-    """The filters of all families, and what clean pixels show them.
+    """The filters of all families on the coarse axis `energy`, and what clean pixels show them.
 
     `spread_0` ... `spread_3` (filter,) of the linear families: what clean evidence scatters by at the usual dose. One
     row for each filter of each family, from `first` (family,) on: `about` the channel it is about, `reach` how far to
     either side, `unit` its amount in a spread of clean evidence (counts for a sigma of 1, or channels), and whether it
-    `moves` an edge. `middle`, `scale` (3, family): the strength that half of the clean pixels reach at each of `DOSES`,
-    and how fast fewer reach more.
+    `moves` an edge. `edges` (channel, filter) are what is left of edges of which `edge_counts` (counts for a sigma of
+    1) were there; `too_few` (filter,) is 0 where only too many can be.
     """
 
-    middle: Tensor
-    scale: Tensor
     first: Tensor
     about: Tensor
     reach: Tensor
     unit: Tensor
     moves: Tensor
+    windows: Tensor
+    wider: Tensor
+    edges: Tensor
+    edge_counts: Tensor
+    too_few: Tensor
 
-    def __init__(self, channels: int, step_ev: float, latent: int) -> None:
+    def __init__(self, energy: EnergyAxis, latent: int) -> None:
         super().__init__()
+        channels, step_ev = energy.size, abs(energy.step_ev)
         self.step_ev = step_ev
-        window, edge = windows(channels, step_ev), edges(channels, step_ev)
+        window, edge = windows(channels, step_ev), every_edge(energy)
         self._shapes = (window, _wider(window), edge, edge)
         for family, (columns, _, _) in enumerate(self._shapes):
-            self.register_buffer(f"columns_{family}", columns, persistent=False)
             self.register_buffer(f"spread_{family}", torch.ones(columns.shape[1]))
+        self.register_buffer("windows", window[0], persistent=False)
+        self.register_buffer("wider", self._shapes[1][0], persistent=False)
+        self.register_buffer("edges", edge[0].clone())
+        self.register_buffer("edge_counts", edge[0].sum(0))
+        self.register_buffer("too_few", torch.ones(edge[0].shape[1]))
         self.moved = MovedEdges(channels, step_ev)
         self.latent = LatentDistance(latent, channels)
         self.mixtures = Mixtures(channels)
-        self.register_buffer("middle", torch.zeros(len(DOSES), len(FAMILIES)))
-        self.register_buffer("scale", torch.ones(len(DOSES), len(FAMILIES)))
+        self.levels = Levels(len(FAMILIES))
         sizes = [at.numel() for _, at, _ in self._shapes] + 2 * [self.moved.filter_at().numel()]
         first = torch.tensor([0, *sizes]).cumsum(0)
         row = torch.arange(int(first[-1]) + channels)
@@ -94,13 +101,19 @@ class FilterBank(nn.Module):
 
     def linear(self) -> list[tuple[Tensor, Tensor]]:
         """Columns (channel, filter) and spread (filter,) of each linear family: windows and edges, 1 and 3 x 3."""
-        return [(getattr(self, f"columns_{n}"), getattr(self, f"spread_{n}")) for n in range(len(self._shapes))]
+        columns = (self.windows, self.wider, self.edges, self.edges)
+        return [(each, getattr(self, f"spread_{n}")) for n, each in enumerate(columns)]
 
     @torch.no_grad()
-    def align(self, row: int, offset: float, stretch: float) -> None:
-        """Take `offset` off what is `levelled` at a dose and divide the rest by `stretch`."""
-        self.middle[row] += offset * self.scale[row]
-        self.scale[row] *= stretch
+    def learn_edges(self, left: Tensor, added: Tensor, noise: Tensor) -> None:
+        """Look for what is `left` of each edge (channel, filter), in the `noise` (channel,) of usual effective counts.
+
+        `added` effective counts (filter,) left it. An edge of which next to nothing is left is no longer looked for.
+        """
+        size = left.norm(dim=0)
+        seen = size > LEAST_LEFT * size.max()
+        self.edges.copy_(unit(left) * seen)
+        self.edge_counts.copy_(added / size.clamp_min(1e-6) / noise[self._shapes[2][1]] * seen)
 
     @torch.no_grad()
     def tabulate(self) -> None:
@@ -111,7 +124,8 @@ class FilterBank(nn.Module):
         every = torch.arange(self.latent.response.shape[1], device=device)
         about = [at.to(device) for _, at, _ in self._shapes]
         reach = [half_width.to(device) for _, _, half_width in self._shapes]
-        counts = [columns.sum(0) * spread for columns, spread in self.linear()]
+        sums = self.windows.sum(0), self.wider.sum(0), self.edge_counts, self.edge_counts
+        counts = [each * spread for each, (_, spread) in zip(sums, self.linear(), strict=True)]
         self.about.copy_(torch.cat([*about, *[moved.filter_at()] * 2, every]))
         self.reach.copy_(torch.cat([*reach, half, half, 0 * every]))
         unit = [counts[0], counts[1] / 3, counts[2], counts[3] / 3, *(shift * moved.spread), torch.nan * every]
@@ -143,10 +157,13 @@ class FilterBank(nn.Module):
 
     def peaks(self, found: Evidence) -> Peaks:
         """Each family's strongest evidence."""
-        window, window_3, edge, edge_3 = found.linear
         z, strength, chosen = [], [], []
-        for one, three, signed in ((window, window_3, False), (edge, edge_3, False), (*found.shift, True)):
-            at, at_3 = ((each if signed else each.abs()).argmax(-1) for each in (one, three))
+        window, window_3, edge, edge_3 = found.linear
+        either_way = (one.maximum(-one * self.too_few) for one in (edge, edge_3))
+        pairs = ((window, window_3), (edge, edge_3), found.shift)
+        sizes = ((window.abs(), window_3.abs()), either_way, found.shift)
+        for (one, three), looked_at, signed in zip(pairs, sizes, (False, False, True), strict=True):
+            at, at_3 = (size.argmax(-1) for size in looked_at)
             alone, together = taken(one, at), taken(three, at_3)
             way = 1.0 if signed else together.sign()
             own = AGREEMENT * taken(one, at_3 + (one.shape[-1] - three.shape[-1])) * way
@@ -158,19 +175,6 @@ class FilterBank(nn.Module):
             [*each, last] for each, last in ((z, found.latent), (strength, found.latent), (chosen, found.latent_at))
         )
         return Peaks(torch.stack(z, -1), torch.stack(strength, -1), torch.stack(chosen, -1))
-
-    def levelled(self, strength: Tensor, dose: Tensor) -> Tensor:
-        """Strengths (..., family) as how far each is beyond the usual, in units common to all families.
-
-        `dose` (..., 1) is relative to the training's. Between `DOSES` its logarithm decides; below them nothing more is
-        known, above them what a wrong expectation adds goes on to grow.
-        """
-        steps = dose.clamp_min(1e-6).log() / math.log(DOSES[-1])
-        up, down = steps.clamp(0.0, MOST_STEPS), (-steps).clamp(0.0, 1.0)
-        middle, scale = (
-            table[1] + up * (table[2] - table[1]) + down * (table[0] - table[1]) for table in (self.middle, self.scale)
-        )
-        return (strength - middle) / scale.clamp_min(SMALLEST_SCALE)
 
 
 def _wider(filters: Filters) -> Filters:

@@ -12,15 +12,16 @@ from scipy.stats import genpareto
 
 from monitor.core.calibration import Calibration, Tail
 from monitor.core.errors import DataError
-from training.bank import DOSES
 from training.data import Role
+from training.levels import DOSES
 from training.scoring import Scores, ScoringGraph, score_of
 from training.standardise import FEWEST, CleanMaps, seen_at
 from training.strips import strips
 
 KNOTS = 200
-SHAPE_LIMITS = (0.0, 0.2)
-"""Of the Pareto tail: 0 decays exponentially, 0.2 is heavier than clean maps have shown; more is left to anomalies."""
+SHAPE_LIMITS = (-0.06, 0.2)
+"""Of the Pareto tail. Near z standard deviations the largest of many Gaussian deviates has about -1 / z^2 (Leadbetter,
+Lindgren and Rootzen, 1983); above 0.2 is heavier than clean maps have shown and is left to anomalies."""
 OUTLIERS = 0.1
 """A score is left out as an anomaly where the bulk leads one to expect fewer than this many pixels beyond it in all."""
 
@@ -28,6 +29,8 @@ RARE = 0.005
 """Share of the scores that may stand far from all others in a clean map."""
 SMOOTHED = 1.3
 """Sums of pixels, which stand for more dose, smooth over places a pixel wide that the network knows least."""
+HIDDEN = 0.9
+"""Less dose hides those places in noise: fewer pixels are far out than at the usual dose."""
 FEW = 0.97
 """Quantile at which clean scores of more and of less dose are brought to those of the usual dose."""
 
@@ -58,8 +61,8 @@ def calibrate(graph: ScoringGraph, clean: CleanMaps) -> tuple[Calibration, int]:
     for row, (found, _) in enumerate(held):
         if row != usual and len(found) >= FEWEST:
             own_middle, own_spread = _reach(found.numpy())
-            stretch = own_spread / spread * (SMOOTHED if DOSES[row] > 1.0 else 1.0)
-            graph.bank.align(row, own_middle - middle * stretch, stretch)
+            stretch = own_spread / spread * (SMOOTHED if DOSES[row] > 1.0 else HIDDEN)
+            graph.bank.levels.align(row, own_middle - middle * stretch, stretch)
     score, total = score_of(held[usual][0]).numpy(), np.concatenate([total.numpy() for _, total in held])
     calibration = fit_calibration(score, total * float(graph.gain))
     return calibration, score.size - calibration.pixels

@@ -16,13 +16,6 @@ NARROWEST = 0.7
 """Of a window, in channels."""
 WIDER = 1.6
 """How many times wider than the narrowest the next window must be to see anything else."""
-EDGE_RISE_EV = 0.8
-EDGES_EV = ((20.0, 4.0), (80.0, 10.0))
-"""An element too many or too few: over how many eV its edge falls off, and how far apart such edges are looked for."""
-EDGE_LENGTH = 2.5
-"""Decay lengths after which an edge is cut off."""
-
-
 Filters = tuple[Tensor, Tensor, Tensor]
 
 
@@ -38,20 +31,6 @@ def windows(channels: int, step_ev: float) -> Filters:
         columns.append(torch.exp(-0.5 * ((e - at) / width) ** 2) * ((e - at).abs() <= 4 * width))
         middles.append(at)
         halves.append(torch.full_like(at, round(2 * width)))
-    return unit(torch.cat(columns, 1)), torch.cat(middles), torch.cat(halves)
-
-
-def edges(channels: int, step_ev: float) -> Filters:
-    """Edges of unit norm (channel, filter), the channel where each has risen and its half width in channels."""
-    energy = torch.arange(channels, dtype=torch.float32)[:, None] * step_ev
-    columns, middles, halves = [], [], []
-    for decay, spacing in EDGES_EV:
-        onset = torch.arange(0.0, max((channels - 1) * step_ev - spacing, spacing), spacing)
-        ev = energy - onset
-        shape = torch.sigmoid(ev / EDGE_RISE_EV) * torch.exp(-ev.clamp_min(0.0) / decay)
-        columns.append(shape * ((ev > -6 * EDGE_RISE_EV) & (ev < EDGE_LENGTH * decay)))
-        middles.append(((onset + 2 * EDGE_RISE_EV) / step_ev).round().long().clamp_max(channels - 1))
-        halves.append(torch.full_like(middles[-1], round(0.5 * decay / step_ev)))
     return unit(torch.cat(columns, 1)), torch.cat(middles), torch.cat(halves)
 
 

@@ -20,15 +20,23 @@ from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.config import TrainConfig
 from training.doses import SUMMED, summed, thinned
 from training.loss import Loss, chi2_per_dof, likelihood, loss_named
+from training.model import Network
+from training.plural_scattering import rethickened
 from training.scoring import ScoringGraph
 
 MORE_DOSE, LESS_DOSE = 0.2, 0.3
 """Shares of the crops that show four times the dose, and less of it."""
 LEAST_DOSE = 0.25
+RETHICKENED = 0.25
+"""Share of the crops that are made thicker or thinner than they were."""
+LEAST_LOSS_EV, MOST_LOSS_EV = 18.0, 28.0
+SCATTERED_AGAIN = (-0.1, 0.5)
+"""How much of the spectrum after one more loss is added to them. A wider range teaches the network to explain a tenth
+of a foreign element away."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the run's history; losses are per effective count, `validation` is of held-out blocks."""
+    """One line of the run's history; `chi2_per_dof` and `validation`, a loss per effective count, are of held-out blocks."""
 
     step: int
     loss: float
@@ -72,11 +80,11 @@ def fit(
     started, first, saved = clock(), state.step, clock()
     step = state.step
     while step < config.steps and state.stale < config.patience:
-        loss, chi2 = _step(net, maps, config, optimiser, plan, dice)
+        loss = _step(net, maps, config, optimiser, plan, dice)
         step += 1
         state.step = step
         if step % config.validate_every == 0 or step == config.steps:
-            _validate(net, maps, state, loss, chi2)
+            _validate(net, maps, state, loss)
             if report is not None:
                 left = (config.steps - step) * (clock() - started) / (step - first)
                 report(state.history[-1], left)
@@ -90,14 +98,14 @@ def fit(
 
 
 def _step(
-    net: nn.Module,
+    net: Network,
     maps: TrainingMaps,
     config: TrainConfig,
     optimiser: torch.optim.Optimizer,
     plan: torch.optim.lr_scheduler.LRScheduler,
     dice: torch.Generator,
-) -> tuple[Loss, float]:
-    coarse, valid = _crops(maps, config, dice)
+) -> Loss:
+    coarse, valid = _crops(maps, net.architecture.coarse_energy.step_ev, config, dice)
     noise = torch.randn(coarse.shape[0], config.latent, 1, *coarse.shape[1:3], generator=dice).to(coarse.device)
     net.train()
     normal = net(coarse, valid, noise)
@@ -108,10 +116,10 @@ def _step(
     if torch.isfinite(norm):
         optimiser.step()
     plan.step()
-    return loss, float(chi2_per_dof(coarse, valid, normal.share))
+    return loss
 
 
-def _crops(maps: TrainingMaps, config: TrainConfig, dice: torch.Generator) -> tuple[Tensor, Tensor]:
+def _crops(maps: TrainingMaps, coarse_ev: float, config: TrainConfig, dice: torch.Generator) -> tuple[Tensor, Tensor]:
     """A batch of crops (batch, row, column, coarse) and masks, mirrored at random; maps are drawn by their size.
 
     Some are made to less dose by thinning, some to more by adding up pixels: the network is to know both.
@@ -122,7 +130,7 @@ def _crops(maps: TrainingMaps, config: TrainConfig, dice: torch.Generator) -> tu
     counts, masks = [], []
     for which in torch.multinomial(areas, config.batch, replacement=True, generator=dice).tolist():
         coarse, mask = maps.coarse[which], maps.train[which]
-        draw, share = torch.rand(2, generator=dice).tolist()
+        draw, share, thicker = torch.rand(3, generator=dice).tolist()
         more = draw < MORE_DOSE and mask.shape[0] >= SUMMED * rows and mask.shape[1] >= SUMMED * columns
         height, width = (rows * SUMMED, columns * SUMMED) if more else (rows, columns)
         r = int(torch.randint(mask.shape[0] - height + 1, (), generator=dice))
@@ -133,25 +141,30 @@ def _crops(maps: TrainingMaps, config: TrainConfig, dice: torch.Generator) -> tu
             x, m = summed(x, m)
         elif draw > 1.0 - LESS_DOSE:
             x = thinned(x, LEAST_DOSE**share, dice)
+        if thicker < RETHICKENED:
+            amount, loss = torch.rand(2, generator=dice).tolist()
+            amount = SCATTERED_AGAIN[0] + (SCATTERED_AGAIN[1] - SCATTERED_AGAIN[0]) * amount
+            x = rethickened(x, amount, LEAST_LOSS_EV * (MOST_LOSS_EV / LEAST_LOSS_EV) ** loss, coarse_ev, dice)
         counts.append(x * m[..., None])
         masks.append(m)
     return torch.stack(counts), torch.stack(masks)
 
 
 @torch.no_grad()
-def _validate(net: nn.Module, maps: TrainingMaps, state: Checkpoint, loss: Loss, chi2: float) -> None:
+def _validate(net: nn.Module, maps: TrainingMaps, state: Checkpoint, loss: Loss) -> None:
     """Likelihood of the held-out blocks, seen with their neighbours as they would come in live.
 
     Whatever the loss: runs are compared by one measure, and the best weights are those that explain the counts.
     """
     net.eval()
-    total, counts = 0.0, 0.0
+    total, counts, chi2, pixels = 0.0, 0.0, 0.0, 0.0
     for coarse, train, held in zip(maps.coarse, maps.train, maps.validate, strict=True):
         seen = torch.clamp(train + held, max=1.0)
         normal = net((coarse * seen[..., None])[None], seen[None])
         weight = float((coarse * held[..., None]).sum())
         total += float(likelihood(coarse[None], held[None], normal.share)) * weight
-        counts += weight
+        chi2 += float(chi2_per_dof(coarse[None], held[None], normal.share)) * float(held.sum())
+        counts, pixels = counts + weight, pixels + float(held.sum())
     validation = total / max(counts, 1.0)
     if validation != validation:
         raise DataError(
@@ -166,7 +179,7 @@ def _validate(net: nn.Module, maps: TrainingMaps, state: Checkpoint, loss: Loss,
             step=state.step,
             loss=float(loss.total),
             divergence=float(loss.divergence),
-            chi2_per_dof=chi2,
+            chi2_per_dof=chi2 / max(pixels, 1.0),
             validation=validation,
         )
     )

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from training.filters import unit
+from training.plural_scattering import LOSSES_EV, lost_once
 
-KNOWN, LEFT = 4, 1
+KNOWN, LEFT = 4, 2
 """Most directions taken from what the network expects, and from what it leaves."""
 LEAST_SHARE = 0.05
 """Of the variation of what is expected, that a direction must hold: anomalies in one pixel of 25 hold less."""
@@ -20,18 +21,15 @@ LEAST_SIZE = 0.01
 """Of a plausible change beside the largest, to be one of its own."""
 ABOVE_NOISE = 1.1
 """How far beyond the largest variance of pure noise that of a direction must be."""
-LOSSES_EV = (8.0, 14.0, 22.0, 32.0, 46.0)
-LOSS_WIDTH = 0.3
-"""Standard deviation of a plasmon's loss over the loss."""
 BACKGROUND = 3
-FURTHER = 6.0
-"""How many times the variance of the training a mixture may have."""
+FURTHER, FURTHER_LEFT = 6.0, 1.5
+"""How many times the variance of the training a mixture may have; what is left has been seen in thicker specimens."""
 
 
 class Mixtures(nn.Module):
     """`direction` (channel, direction) of unit norm or 0, seen through the noise of the share `usual` (channel,).
 
-    `signal` (direction,): variance along it over that of the noise, at the usual dose.
+    `signal` (direction,): variance along it that is allowed over that of the noise, at the usual dose.
     """
 
     usual: Tensor
@@ -58,7 +56,7 @@ class Mixtures(nn.Module):
         values, vectors = torch.linalg.eigh(signs.T @ signs / len(signs))
         kept = vectors[:, -KNOWN:] * (values[-KNOWN:] >= LEAST_SHARE * values.sum())
         spread = (apart @ kept).abs().median(0).values * 1.4826
-        self.direction[:, :KNOWN], self.signal[:KNOWN] = kept, total * spread**2
+        self.direction[:, :KNOWN], self.signal[:KNOWN] = kept, FURTHER * total * spread**2
         self.direction[:, KNOWN:], self.signal[KNOWN:] = 0.0, 0.0
 
     def learn_left(self, residual: Tensor, pixels: int, spectra: Tensor, step_ev: float) -> None:
@@ -68,7 +66,7 @@ class Mixtures(nn.Module):
         reaches (Marchenko and Pastur, 1967) is signal.
         """
         known = self.direction[:, :KNOWN]
-        plausible = rethickened(spectra, step_ev) / self.usual.sqrt()[:, None]
+        plausible = plausible_changes(spectra, step_ev) / self.usual.sqrt()[:, None]
         plausible = plausible - known @ (known.T @ plausible)
         left, values, _ = torch.linalg.svd(unit(plausible), full_matrices=False)
         basis = left[:, values > LEAST_SIZE * values[0]]
@@ -78,16 +76,16 @@ class Mixtures(nn.Module):
         edge = noise * (1.0 + (values.numel() * pixels / len(residual)) ** 0.5) ** 2 * ABOVE_NOISE
         kept = values[-LEFT:] > edge
         self.direction[:, KNOWN:] = basis @ vectors[:, -LEFT:] * kept
-        self.signal[KNOWN:] = (values[-LEFT:] / noise - 1.0).clamp_min(0.0) / pixels * kept
+        self.signal[KNOWN:] = FURTHER_LEFT * (values[-LEFT:] / noise - 1.0).clamp_min(0.0) / pixels * kept
 
     def forward(self, residual: Tensor, dose: Tensor) -> Tensor:
         """Residual counts without their usual variation, as far as noise lets it be told at `dose` (..., 1)."""
         root = self.usual.sqrt()[:, None]
-        signal = self.signal * FURTHER * dose
+        signal = self.signal * dose
         return residual - ((residual @ (self.direction / root)) * (signal / (1.0 + signal))) @ (self.direction * root).T
 
 
-def rethickened(spectra: Tensor, step_ev: float) -> Tensor:
+def plausible_changes(spectra: Tensor, step_ev: float) -> Tensor:
     """What losing some eV once more adds to `spectra` (spectrum, channel), as columns (channel, change).
 
     The low loss is not known, so every loss that plasmons have is tried; and so are slow changes of the background.
@@ -95,9 +93,5 @@ def rethickened(spectra: Tensor, step_ev: float) -> Tensor:
     at = torch.arange(spectra.shape[1], dtype=spectra.dtype) * step_ev
     columns = [spectrum * (at / at[-1]) ** power for power in range(BACKGROUND) for spectrum in spectra]
     for loss in LOSSES_EV:
-        before = at[:, None] - loss - at
-        kernel = torch.exp(-0.5 * (before / (LOSS_WIDTH * loss)) ** 2)
-        kernel = kernel * (step_ev / (LOSS_WIDTH * loss * (2 * torch.pi) ** 0.5))
-        missing = (1.0 - kernel.sum(1)).clamp_min(0.0)  # below the first channel: as bright as that
-        columns += [kernel @ spectrum + missing * spectrum[0] for spectrum in spectra]
+        columns += lost_once(spectra, loss, step_ev).unbind()
     return torch.stack(columns, 1)

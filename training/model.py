@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from monitor.core.axes import EnergyAxis
 from training.convolution import Convolution, Expansion
 from training.shift import RowShift, move, move_share, over_energy
 
@@ -26,11 +27,13 @@ DARK = 0.1
 class Architecture:
     """The shape of a network.
 
-    `channels` of the detector, each `step_ev` wide (signed); `widths` of the convolutions that it has; latent size.
+    `channels` of the detector, the first at `offset_ev`, `step_ev` apart (signed); `widths` of the convolutions that it
+    has; latent size.
     """
 
     channels: int
     step_ev: float = 1.0
+    offset_ev: float = 0.0
     network: Literal["cvae", "paper"] = "cvae"
     coarse_limit: int = 512
     widths: tuple[int, ...] = (8, 16, 24)
@@ -45,6 +48,12 @@ class Architecture:
     def coarse(self) -> int:
         """Coarse channels; the last one may hold fewer detector channels."""
         return -(-self.channels // self.rebin)
+
+    @property
+    def coarse_energy(self) -> EnergyAxis:
+        """The axis of the coarse channels."""
+        first_ev = self.offset_ev + self.step_ev * (self.rebin - 1) / 2
+        return EnergyAxis(offset_ev=first_ev, step_ev=self.step_ev * self.rebin, size=self.coarse)
 
 
 class Normal(NamedTuple):

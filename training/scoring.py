@@ -80,7 +80,7 @@ class ScoringGraph(nn.Module):
         self.labels = Labels(architecture.channels)
         self.cvae = NETWORKS[architecture.network](architecture)
         size, b = architecture.channels, architecture.rebin
-        self.bank = FilterBank(architecture.coarse, abs(architecture.step_ev) * b, architecture.latent)
+        self.bank = FilterBank(architecture.coarse_energy, architecture.latent)
         self.register_buffer("gain", torch.ones(()))
         self.register_buffer("floor", torch.zeros(()))
         self.register_buffer("over_dispersion", torch.zeros(()))
@@ -137,15 +137,15 @@ class ScoringGraph(nn.Module):
 
     def levelled(self, found: Found) -> tuple[Tensor, Tensor]:
         """How far the strongest evidence is beyond the usual, and total effective counts, (batch, row, column)."""
-        return self.bank.levelled(found.peaks.strength, found.dose).amax(-1), found.total[..., 0]
+        return self.bank.levels(found.peaks.strength, found.dose).amax(-1), found.total[..., 0]
 
     def forward(self, counts: Tensor) -> Scores:
         """Score raw counts (batch, row, column, energy), float32, NaN where missing."""
         seen = self.labels(counts)
         found = self.found(self.rebinned(seen.counts) / self.gain, seen.valid)
-        levelled = self.bank.levelled(found.peaks.strength, found.dose)
+        levelled = self.bank.levels(found.peaks.strength, found.dose)
         best = levelled.argmax(-1)
-        coarse_ev = self.architecture.step_ev * self.architecture.rebin
+        coarse_ev = self.architecture.coarse_energy.step_ev
         verdict = verdicts(self.bank, found, best, self.gain, coarse_ev)
         gone, spike = seen.valid < 0.5, seen.label == SPIKE
         silent = (seen.label == VACUUM) | (seen.label == SATURATED)

@@ -14,9 +14,13 @@ from torch import Tensor
 
 from monitor.core.noise import NoiseEstimate
 from monitor.core.noise_draws import thinned
-from training.bank import DOSES, FAMILIES
+from training.absorption import left_of
+from training.bank import FAMILIES
 from training.data import Role, TrainingMap
 from training.doses import summed
+from training.edge_shapes import may_be_too_few
+from training.levels import DOSES
+from training.plural_scattering import rethickened
 from training.scoring import Found, ScoringGraph
 from training.strips import strips
 
@@ -26,6 +30,8 @@ FEWEST = 200
 """Pixels that a dose must have to be judged by itself."""
 USUAL, HIGH, HIGH_OF_LATENT = 0.5, 0.9, 0.998
 """Quantiles that say what strength is usual and how fast it falls off; that of latents falls off in no known way."""
+SCATTERED = ((0.0, 1.0), (0.4, 16.0), (0.8, 16.0), (0.4, 26.0), (0.8, 26.0))
+"""Shares of the spectrum that are added after one more loss of so many eV: up to a specimen twice as thick."""
 LATENT_CARE = 1.15
 """Latents of a map that was learned from lie closer than those of another; their scale is made so much wider."""
 LEAST_SPREAD = 0.5
@@ -48,17 +54,21 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     """Set everything in the bank that clean data decide, from the pixels that are not held for calibration."""
     graph.eval()
     bank, device = graph.bank, graph.gain.device
-    share, total, latent = seen_at(graph, clean, 1.0, lambda found: (found.share, found.total, found.latent))
+    share, total, latent = _thicker(graph, clean, lambda found: (found.share, found.total, found.latent))
     bank.to("cpu")  # what is seen comes back on the CPU
     bank.moved.look_at(share * total)
     bank.latent.learn(latent, share)
-    spectra = bank.latent.spectra(latent, share)
-    bank.mixtures.learn_expected(share, float(total.median()))
+    as_they_are = slice(len(share) // len(SCATTERED))
+    spectra = bank.latent.spectra(latent[as_they_are], share[as_they_are])
+    bank.mixtures.learn_expected(share, float(graph.cvae.usual_total))
     bank.to(device)
     noise = (bank.mixtures.usual * graph.cvae.usual_total).sqrt()
-    three, *z = seen_at(graph, clean, 1.0, lambda found: (found.evidence.three * found.sigma / noise, *_filters(found)))
+    three, *z = _thicker(graph, clean, lambda found: (found.evidence.three * found.sigma / noise, *_filters(found)))
     bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, spectra, bank.step_ev)
     bank.to(device)
+    left, added = left_of(graph, spectra, bank.edges.cpu())
+    bank.too_few.copy_(may_be_too_few(graph.architecture.coarse_energy, spectra))
+    bank.learn_edges(left.to(device), added.to(device), noise.to(device))
     *linear, shift, shift_3 = (_spread(each) for each in seen_at(graph, clean, 1.0, _filters))
     for (_, spread), seen in zip(bank.linear(), linear, strict=True):
         spread.copy_(seen.clamp_min(LEAST_SPREAD))
@@ -68,7 +78,13 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     usual = levels[DOSES.index(1.0)]
     assert usual is not None, "there are training pixels"
     for row, level in enumerate(levels):
-        bank.middle[row], bank.scale[row] = level or usual
+        bank.levels.middle[row], bank.levels.scale[row] = level or usual
+
+
+def _thicker(graph: ScoringGraph, clean: CleanMaps, look: Look) -> tuple[Tensor, ...]:
+    """What `look` takes from the maps as they are and as they would be of a thicker specimen: that is no anomaly."""
+    seen = [seen_at(graph, clean, 1.0, look, scattered=scattered) for scattered in SCATTERED]
+    return tuple(torch.cat(each) for each in zip(*seen, strict=True))
 
 
 def _filters(found: Found) -> tuple[Tensor, ...]:
@@ -99,6 +115,7 @@ def seen_at(
     dose: float,
     look: Look,
     roles: Sequence[Role] = (Role.TRAIN, Role.VALIDATE),
+    scattered: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[Tensor, ...]:
     """What `look` takes from the graph's findings, (pixel, ...), at `dose` times the maps' own counts.
 
@@ -113,6 +130,8 @@ def seen_at(
         counts = item.counts if dose >= 1.0 else thinned(item.counts, dose, clean.noise, rng)
         tensor = torch.from_numpy(counts.astype(np.float32, copy=False))[None].to(graph.gain.device)
         coarse, valid, label = (x[0] for x in graph.effective(tensor))
+        if scattered[0] > 0:
+            coarse = rethickened(coarse, *scattered, graph.architecture.coarse_energy.step_ev, dice) * valid[..., None]
         use *= (label == 0).to(use)
         if dose > 1.0:
             use, (coarse, valid) = summed(use[..., None], use)[1], summed(coarse, valid)

@@ -161,6 +161,7 @@ def new_graph(energy: EnergyAxis, config: TrainConfig) -> ScoringGraph:
     architecture = Architecture(
         channels=energy.size,
         step_ev=energy.step_ev,
+        offset_ev=energy.offset_ev,
         network=config.model,
         coarse_limit=config.coarse_limit,
         widths=tuple(config.width * feature for feature in NETWORKS[config.model].features),

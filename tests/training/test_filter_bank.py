@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
 import torch
+from small import CHANNELS, untrained_graph
 
-from training.bank import DOSES, FAMILIES, FilterBank
+from monitor.core.axes import EnergyAxis
+from training.absorption import left_of
+from training.bank import FilterBank
 from training.drift import along_rows, of_pixels
-from training.filters import edges, pooled, windows
+from training.edge_shapes import every_edge, may_be_too_few, named_edges
+from training.filters import pooled, unit, windows
 from training.latent_distance import LatentDistance
+from training.levels import DOSES, Levels
 from training.mixtures import Mixtures
 from training.moved_edges import WINDOWS, MovedEdges
 
@@ -22,7 +27,7 @@ def tensor(x):
 
 
 def bank_for(spectra):
-    bank = FilterBank(N, STEP_EV, 3)
+    bank = FilterBank(EnergyAxis(offset_ev=0.0, step_ev=STEP_EV, size=N), 3)
     bank.moved.look_at(tensor(spectra))
     bank.tabulate()
     return bank
@@ -35,10 +40,11 @@ def evidence_of(bank, counts, expected):
     return bank(tensor(counts) - expected, expected, sigma, valid, torch.zeros(*counts.shape[:3], 3), total)
 
 
-@pytest.mark.parametrize("kind", [windows, edges])
-@pytest.mark.parametrize("step_ev", [0.1, 0.8, 3.0])
+@pytest.mark.parametrize("kind", ["windows", "edges"])
+@pytest.mark.parametrize("step_ev", [0.1, 0.8, 3.0, -0.8])
 def test_every_filter_has_unit_norm_and_says_where_it_looks(kind, step_ev):
-    columns, at, half = kind(N, step_ev)
+    axis = EnergyAxis(offset_ev=560.0, step_ev=step_ev, size=N)
+    columns, at, half = windows(N, abs(step_ev)) if kind == "windows" else every_edge(axis)
     assert torch.allclose(columns.norm(dim=0), torch.ones(columns.shape[1]))
     assert ((at >= 0) & (at < N) & (half >= 0)).all()
     assert columns.gather(0, at[None]).min() > 0
@@ -104,7 +110,7 @@ def test_faint_changes_of_thickness_are_learned_from_the_residuals():
     change = thicker / thicker.sum() - spectrum / spectrum.sum()
     change = change / np.sqrt(spectrum)
     change /= np.linalg.norm(change)
-    residual = rng.normal(size=(8000, 1)) * 2 * change + rng.normal(size=(8000, N))
+    residual = rng.normal(size=(8000, 1)) * 6 * change + rng.normal(size=(8000, N))
     mixtures = Mixtures(N)
     spectra = tensor(np.stack([spectrum, with_edge(100)]))
     mixtures.learn_left(tensor(residual), 9, spectra / spectra.sum(1, keepdim=True), STEP_EV)
@@ -147,11 +153,51 @@ def test_pooling_adds_up_three_by_three_and_nothing_beyond_the_map():
 
 
 def test_families_are_level_at_every_dose_that_was_looked_at_and_between_them():
-    bank = FilterBank(N, STEP_EV, 3)
-    bank.middle.copy_(torch.arange(1.0, 1 + bank.middle.numel()).reshape(bank.middle.shape))
+    levels = Levels(7)
+    levels.middle.copy_(torch.arange(1.0, 1 + levels.middle.numel()).reshape(levels.middle.shape))
     for row, dose in enumerate(DOSES):
-        assert torch.allclose(
-            bank.levelled(bank.middle[row], torch.tensor([dose])), torch.zeros(len(FAMILIES)), atol=1e-4
-        )
-    half_way = bank.levelled((bank.middle[1] + bank.middle[2]) / 2, torch.tensor([2.0]))
-    assert torch.allclose(half_way, torch.zeros(len(FAMILIES)), atol=1e-4)
+        assert torch.allclose(levels(levels.middle[row], torch.tensor([dose])), torch.zeros(7), atol=1e-4)
+    half_way = levels((levels.middle[1] + levels.middle[2]) / 2, torch.tensor([2.0]))
+    assert torch.allclose(half_way, torch.zeros(7), atol=1e-4)
+
+
+def test_an_elements_edge_is_about_its_onset_on_an_axis_either_way():
+    up = EnergyAxis(offset_ev=500.0, step_ev=0.5, size=300)
+    down = EnergyAxis(offset_ev=500.0 + 299 * 0.5, step_ev=-0.5, size=300)
+    (shapes, at, _), (mirrored, at_down, _) = every_edge(up), every_edge(down)
+    assert torch.allclose(shapes, mirrored.flip(0), atol=1e-5)
+    assert torch.allclose(torch.from_numpy(up.at(at.numpy())), torch.from_numpy(down.at(at_down.numpy())), atol=0.6)
+    chromium = shapes[:, (torch.from_numpy(up.at(at.numpy())) - 575.4).abs().argmin()]
+    assert abs(float(up.at(int(chromium.argmax()))) - 575) < 1.0
+
+
+def test_there_cannot_be_too_little_of_an_element_that_no_spectrum_has():
+    axis = EnergyAxis(offset_ev=500.0, step_ev=0.5, size=300)
+    energy = axis.energies_ev()
+    spectrum = (energy / 500) ** -3 * (1 + 0.2 * (energy > 532))
+    names = [name for name, _ in named_edges(axis)]
+    may = dict(zip(names, may_be_too_few(axis, tensor(spectrum[None]))[-len(names) :].tolist(), strict=True))
+    assert may == {name: float(name == "O K") for name in names}
+    assert {"O K", "Cr L3", "Mn L3"} <= set(names)
+    bank = FilterBank(axis, 3)
+    bank.too_few.copy_(may_be_too_few(axis, tensor(spectrum[None])))
+    lost = tensor(np.broadcast_to(1e4 * spectrum, (1, 5, 5, 300)).copy())
+    chromium = bank.edges[:, -len(names) + names.index("Cr L3")]
+    found = evidence_of(bank, lost - 100 * chromium, 1e4 * spectrum)
+    assert int(bank.peaks(found).chosen[0, 2, 2, 3]) != bank.edges.shape[1] - len(names) + names.index("Cr L3")
+
+
+def test_what_is_left_of_a_change_is_found_better_than_the_change_and_its_amount_is_true():
+    graph = untrained_graph(step_ev=2.0)
+    spectrum = torch.ones(CHANNELS) / CHANNELS
+    graph.bank.mixtures.direction[:, 0] = unit(torch.sin(torch.arange(CHANNELS) / 25.0)[:, None])[:, 0]
+    graph.bank.mixtures.signal[0] = 1e6
+    left, added = left_of(graph, spectrum[None], graph.bank.edges)
+    noise = (spectrum * graph.cvae.usual_total).sqrt()
+    before = graph.bank.edges.clone()
+    graph.bank.learn_edges(left, added, noise)
+    size = left.norm(dim=0)
+    assert ((left * graph.bank.edges).sum(0) >= (left * before).sum(0) - 1e-4).all()
+    at = graph.bank.edges.shape[1] // 2
+    told = size * graph.bank.edge_counts * noise[every_edge(graph.architecture.coarse_energy)[1]]
+    assert float(told[at]) == pytest.approx(float(added[at]), rel=1e-3)

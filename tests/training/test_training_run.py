@@ -57,7 +57,7 @@ def test_the_record_tells_how_the_model_came_about(run, clean_map):
     record, outcome = finished_record(run)
     assert record.config["steps"] == 300
     assert record.inputs[0].name == clean_map.name
-    assert outcome.losses["chi2_per_dof"] == pytest.approx(1.0, abs=0.25)  # some crops show four times the dose
+    assert outcome.losses["chi2_per_dof"] == pytest.approx(1.0, abs=0.25)
     assert outcome.noise.gain == pytest.approx(1.0, abs=0.1)
     assert outcome.calibration.pixels > 100
     assert not (run / "checkpoint.pt").exists()
