@@ -19,19 +19,19 @@ from training.standardise import FEWEST, CleanMaps, seen_at
 from training.strips import strips
 
 KNOTS = 200
-SHAPE_LIMITS = (-0.06, 0.2)
+SHAPE_LIMITS = (-0.06, 0.1)
 """Of the Pareto tail. Near z standard deviations the largest of many Gaussian deviates has about -1 / z^2 (Leadbetter,
-Lindgren and Rootzen, 1983); above 0.2 is heavier than clean maps have shown and is left to anomalies."""
+Lindgren and Rootzen, 1983); what is heavier than 0.1 is left to anomalies."""
 OUTLIERS = 0.1
 """A score is left out as an anomaly where the bulk leads one to expect fewer than this many pixels beyond it in all."""
 
 RARE = 0.005
 """Share of the scores that may stand far from all others in a clean map."""
-SMOOTHED = 1.3
-"""Sums of pixels, which stand for more dose, smooth over places a pixel wide that the network knows least."""
-HIDDEN = 0.9
-"""Less dose hides those places in noise: fewer pixels are far out than at the usual dose."""
-FEW = 0.97
+AT_OTHER_DOSE = {0.25: (0.9, 1.2), 4.0: (1.3, 3.0)}
+"""How many times wider clean scores spread than the same pixels thinned or summed show, and the power of the dose that
+adds to it, over the shape of the tail: a heavy tail is made by places a pixel wide that the network knows least. Sums
+smooth over them, dose brings them out."""
+FEW = 0.95
 """Quantile at which clean scores of more and of less dose are brought to those of the usual dose."""
 
 
@@ -57,21 +57,23 @@ def calibrate(graph: ScoringGraph, clean: CleanMaps) -> tuple[Calibration, int]:
     usual = DOSES.index(1.0)
     if not len(held[usual][0]):
         raise DataError("all pixels held out for calibration are vacuum, saturated or spikes; choose another region")
+    score, total = score_of(held[usual][0]).numpy(), np.concatenate([total.numpy() for _, total in held])
+    calibration = fit_calibration(score, total * float(graph.gain))
     middle, spread = _reach(held[usual][0].numpy())
     for row, (found, _) in enumerate(held):
         if row != usual and len(found) >= FEWEST:
             own_middle, own_spread = _reach(found.numpy())
-            stretch = own_spread / spread * (SMOOTHED if DOSES[row] > 1.0 else HIDDEN)
+            wider, growth = AT_OTHER_DOSE[DOSES[row]]
+            stretch = own_spread / spread * wider * DOSES[row] ** (growth * max(calibration.tail.shape, 0.0))
             graph.bank.levels.align(row, own_middle - middle * stretch, stretch)
-    score, total = score_of(held[usual][0]).numpy(), np.concatenate([total.numpy() for _, total in held])
-    calibration = fit_calibration(score, total * float(graph.gain))
     return calibration, score.size - calibration.pixels
 
 
 def _reach(levelled: NDArray[np.floating]) -> tuple[float, float]:
     """The middle of clean pixels and how far beyond it few of them are."""
     kept = without_anomalies(np.sort(levelled.astype(np.float64)))
-    middle, high = np.quantile(kept, (0.5, FEW))
+    middle, far = np.quantile(kept, (0.5, FEW))
+    high = kept[kept >= far].mean()
     return float(middle), max(float(high - middle), 1e-3)
 
 

@@ -36,7 +36,10 @@ of a foreign element away."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the run's history; `chi2_per_dof` and `validation`, a loss per effective count, are of held-out blocks."""
+    """One line of the run's history; losses are per effective count.
+
+    `chi2_per_dof` and `validation` are of held-out blocks.
+    """
 
     step: int
     loss: float
