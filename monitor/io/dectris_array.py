@@ -93,7 +93,7 @@ def _content(item: object) -> bytes | Packed:
     if not isinstance(item, cbor2.CBORTag) or item.tag != _COMPRESSED:
         raise WireError("dtype", f"typed array holds {_name(item)}, wanted bytes, plain or compressed ({_COMPRESSED})")
     match item.value:
-        case [str(algorithm), int(element), bytes(data)]:
+        case [str(algorithm), element, bytes(data)] if type(element) is int:  # True is none
             return Packed(algorithm=algorithm, element=element, data=data)
     raise WireError("compression", f"tag {_COMPRESSED} holds no [algorithm, element size, bytes]")
 

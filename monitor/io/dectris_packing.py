@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from monitor.core.errors import WireError
 
+LZ4_GAIN = 255
+"""Bytes at most that one byte of LZ4 stands for."""
 _HEADER = struct.Struct(">QI")  # bytes in all, bytes a block, both unpacked
 _LENGTH = struct.Struct(">I")
 _ELEMENTS = (1, 2, 4, 8)
@@ -89,6 +91,8 @@ class Packed:
 def _unpacked(block: memoryview, length: int, *, may_be_plain: bool) -> bytes:
     if may_be_plain and len(block) == length:  # LZ4's filter for HDF5 keeps what does not get smaller
         return bytes(block)
+    if length > LZ4_GAIN * (len(block) + 1):
+        raise _broken(f"a block of {len(block)} bytes cannot hold {length}")
     try:
         plain = lz4.block.decompress(block, uncompressed_size=length)
     except (lz4.block.LZ4BlockError, ValueError, OverflowError, MemoryError) as fault:
@@ -101,7 +105,7 @@ def _unpacked(block: memoryview, length: int, *, may_be_plain: bool) -> bytes:
 def _unshuffled(blocks: bytes, length: int, element: int) -> bytes:
     """Undo bitshuffle on blocks of `length` bytes: in each, bit k of all its elements lies together, for each k."""
     planes = np.frombuffer(blocks, np.uint8).reshape(-1, element, 8, length // (8 * element))
-    words: NDArray[np.uint64] = planes.transpose(0, 1, 3, 2).copy().view("<u8")[..., 0]
+    words = _last_axis_from([planes[:, :, bit] for bit in range(8)]).view("<u8")[..., 0]
     swapped = np.empty_like(words)
     for apart, mask in _BITS_APART:  # transposes 8 x 8 bits: Warren, Hacker's Delight, section 7-3
         np.right_shift(words, np.uint64(apart), out=swapped)
@@ -110,7 +114,15 @@ def _unshuffled(blocks: bytes, length: int, element: int) -> bytes:
         words ^= swapped
         words ^= np.left_shift(swapped, np.uint64(apart), out=swapped)
     octets = words[..., None].view(np.uint8).reshape(len(planes), element, -1)
-    return octets.transpose(0, 2, 1).tobytes()
+    return _last_axis_from([octets[:, octet] for octet in range(element)]).tobytes()
+
+
+def _last_axis_from(parts: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """np.stack(parts, axis=-1), which would copy byte by byte; its long axes are copied at a time here."""
+    stacked = np.empty((*parts[0].shape, len(parts)), np.uint8)
+    for index, part in enumerate(parts):
+        stacked[..., index] = part
+    return stacked
 
 
 def _broken(what: str) -> WireError:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 import zmq
 import zmq.asyncio
@@ -25,6 +26,8 @@ from monitor.io.dectris_message import SeriesImage, SeriesStart, decode
 PREFIX = "dectris+"
 QUEUE = 64
 """Messages; the detector's own queue holds what this one cannot."""
+BATCH = 16
+"""Messages translated in one go where so many have arrived: a change of threads costs as much as a small image."""
 
 
 class DectrisSource:
@@ -38,7 +41,7 @@ class DectrisSource:
         self._detector = detector
         first = EnergyAxis(offset_ev=offset_ev, step_ev=step_ev, size=1).at(detector.col0 if detector else 0)
         self._scans = SeriesScans(grid=grid, offset_ev=float(first), step_ev=step_ev)
-        self._due: deque[Sequence[Frame]] = deque()
+        self._due: deque[Sequence[Frame] | WireError] = deque()
         self._socket: zmq.asyncio.Socket | None = None
 
     def open(self, context: zmq.asyncio.Context) -> None:
@@ -63,16 +66,31 @@ class DectrisSource:
         """The next message; raises WireError for one of the detector's that cannot be made any."""
         assert self._socket is not None, "open the source first"
         while not self._due:
-            frames = await self._socket.recv_multipart()
+            arrived = [await self._socket.recv_multipart()]
+            with suppress(zmq.Again):
+                while len(arrived) < BATCH:
+                    arrived.append(await self._socket.recv_multipart(zmq.NOBLOCK))
             # off the loop: unpacking a large image takes as long as many messages do
-            self._due.extend(await asyncio.to_thread(self._translate, frames))
-        return self._due.popleft()
+            self._due.extend(await asyncio.to_thread(self._translate_all, arrived))
+        due = self._due.popleft()
+        if isinstance(due, WireError):
+            raise due
+        return due
 
     def close(self) -> None:
         """Disconnect."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _translate_all(self, arrived: Sequence[Sequence[bytes]]) -> list[Sequence[Frame] | WireError]:
+        due: list[Sequence[Frame] | WireError] = []
+        for frames in arrived:
+            try:
+                due += self._translate(frames)
+            except WireError as fault:
+                due.append(fault)
+        return due
 
     def _translate(self, frames: Sequence[bytes]) -> Messages:
         if len(frames) != 1:

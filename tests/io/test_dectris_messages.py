@@ -154,6 +154,7 @@ HOSTILE = {
     "pixels cut off": ("payload", with_array([7, 21], cbor2.CBORTag(69, IMAGE.tobytes()[:-1]))),
     "an unknown compression": ("compression", with_packed("zstd", 2, BITSHUFFLED)),
     "elements of 3 bytes": ("compression", with_packed("bslz4", 3, BITSHUFFLED)),
+    "true for an element's size": ("compression", with_packed("bslz4", True, BITSHUFFLED)),
     "compressed text": ("compression", with_packed("bslz4", 2, "text")),
     "compressed data without a header": ("compression", with_packed("bslz4", 2, BITSHUFFLED[:11])),
     "compressed data cut off in a length": ("compression", with_packed("bslz4", 2, BITSHUFFLED[:14])),
@@ -163,6 +164,7 @@ HOSTILE = {
     "compressed data of another size": ("compression", with_packed("bslz4", 2, struct.pack(">QI", 2**40, 128))),
     "blocks of no bytes": ("compression", with_packed("bslz4", 2, struct.pack(">QI", 294, 0) + BITSHUFFLED[12:])),
     "blocks of half elements": ("compression", with_packed("bslz4", 2, struct.pack(">QI", 294, 9) + BITSHUFFLED[12:])),
+    "a block too short": ("compression", with_packed("bslz4", 2, struct.pack(">QII", 294, 288, 1) + bytes(7))),
     "a block that is no LZ4": ("compression", with_packed("bslz4", 2, BITSHUFFLED[:16] + b"\xff" * 500)),
 }  # fmt: skip
 
