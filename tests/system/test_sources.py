@@ -18,25 +18,53 @@ SCAN = ["--scan-rows", "32", "--scan-columns", "32"]
 ENERGY = ["--energy-offset", "420", "--energy-step", "0.8"]
 
 
-def test_a_dectris_detector_gives_the_maps_of_score(serve, material, offline, tmp_path):
-    counts, energy = material.image.counts, material.image.energy
-    detector = Sender(zmq.PUSH)
-    pull = detector.endpoint
-    detector.endpoint = f"dectris+{pull}"
-    options = [*SCAN, "--energy-offset", str(energy.offset_ev), "--energy-step", str(energy.step_ev)]
-    service, _ = serve(*options, sender=detector)
-    share = np.random.default_rng(0).binomial(counts.astype(np.int64), 0.3).astype("<u2")
-    images = np.stack([share, counts.astype("<u2") - share], axis=2).reshape(-1, 2, energy.size)
-    detector.send([dectris.start(1024)], [b"\x9f"])
-    detector.send(*([dectris.image(pixels, number, pack=dectris.bslz4)] for number, pixels in enumerate(images)))
-    detector.send([dectris.end()])
-    view = service.closed("01HBV3JPF9T4ZDPADX7EMK6XMZ")
+SERIES = "01HBV3JPF9T4ZDPADX7EMK6XMZ"
+
+
+@pytest.fixture
+def detector():
+    """A PUSH socket as a DECTRIS detector has it."""
+    made = Sender(zmq.PUSH)
+    made.endpoint = f"dectris+{made.endpoint}"
+    yield made
+    made.close()
+
+
+def images_of(image):
+    """Messages of an image for each pixel: its counts spread over two detector rows."""
+    counts = image.counts.astype("<u2")
+    share = np.random.default_rng(0).binomial(counts, 0.3).astype("<u2")
+    pixels = np.stack([share, counts - share], axis=2).reshape(-1, 2, counts.shape[-1])
+    return [[dectris.image(two_rows, number, pack=dectris.bslz4)] for number, two_rows in enumerate(pixels)]
+
+
+def scan_of(image):
+    """The options that say what the detector does not know."""
+    return [*SCAN, "--energy-offset", str(image.energy.offset_ev), "--energy-step", str(image.energy.step_ev)]
+
+
+def test_a_dectris_detector_gives_the_maps_of_score(serve, detector, material, offline, tmp_path):
+    service, _ = serve(*scan_of(material.image), sender=detector)
+    detector.send([dectris.start(1024)], [b"\x9f"], *images_of(material.image), [dectris.end()])
+    view = service.closed(SERIES)
     assert (view["state"], view["title"]) == ("complete", "series 7")
     assert view["wire_errors"]["total"] == 0
-    assert_same_maps(service.maps("01HBV3JPF9T4ZDPADX7EMK6XMZ", tmp_path), offline)
+    assert_same_maps(service.maps(SERIES, tmp_path), offline)
     assert service.ask("api/health")[1]["wire_errors"] == {"total": 1, "kinds": {"cbor": 1}}
     assert "source message refused" in service.log()
-    detector.close()
+
+
+def test_a_monitor_started_again_goes_on_with_the_series(serve, detector, material, offline, tmp_path):
+    images = images_of(material.image)
+    service, _ = serve(*scan_of(material.image), sender=detector)
+    detector.send([dectris.start(1024)], *images[:500])
+    service.until(lambda: service.scan(SERIES).get("pixels", {}).get("received") == 500, "the first images")
+    service.stop()
+    service, _ = serve(*scan_of(material.image), sender=detector)
+    detector.send(*images[500:], [dectris.end()])
+    view = service.closed(SERIES)
+    assert (view["state"], view["wire_errors"]["total"]) == ("complete", 0)
+    assert_same_maps(service.maps(SERIES, tmp_path), offline)
 
 
 class Replayed:
