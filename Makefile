@@ -27,7 +27,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 help:
 	@echo "make demo       simulate, train, export, serve, stream: the whole flow, in your browser"
 	@echo "make test       the tests (the page's need chromium)"
-	@echo "make setup      .venv with everything: cpu or gpu, training, dev"
+	@echo "make setup      .venv with everything: cpu or gpu, training, dectris, dev"
 	@echo "make check      linters, types, import directions, then the tests: what CI runs"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      spectra per second and time to train, measured here"
@@ -62,7 +62,7 @@ clean:
 	find monitor training export dashboard tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DEMO_READY): EXTRAS := $(RUNTIME),training
-$(ALL_READY): EXTRAS := $(RUNTIME),training,dev
+$(ALL_READY): EXTRAS := $(RUNTIME),training,dectris,dev
 $(DEMO_READY) $(ALL_READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no Python found; wanted 3.11 or later, e.g. make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

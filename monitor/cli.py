@@ -16,7 +16,14 @@ import typer
 from monitor.core.errors import EelswatchError, UsageError
 
 GROUP = "eelswatch.commands"
-EXTRAS = {"torch": "training", "onnx": "training", "onnxscript": "training", "onnxruntime": "cpu"}
+EXTRAS = {
+    "torch": "training",
+    "onnx": "training",
+    "onnxscript": "training",
+    "onnxruntime": "cpu",
+    "cbor2": "dectris",
+    "lz4": "dectris",
+}
 DEBUG = "EELSWATCH_DEBUG"
 """Environment variable that shows the traceback of a defect instead of one line."""
 

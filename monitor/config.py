@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field
 
+from monitor.core.axes import Region
 from monitor.core.errors import ConfigError, UsageError
 from monitor.core.flagging import FlagRule
 
@@ -24,6 +26,13 @@ class ServeConfig(pydantic.BaseModel, frozen=True, extra="forbid", allow_inf_nan
     model: Path
     source: str
     mode: Literal["sub", "pull"] = "sub"
+    curve_server_key: Path | None = None
+    curve_key: Path | None = None
+    scan_rows: int | None = Field(None, ge=1, le=4096)
+    scan_columns: int | None = Field(None, ge=1, le=4096)
+    energy_offset_ev: float | None = None
+    energy_step_ev: float | None = None
+    detector_region: str | None = None
     http: str = "127.0.0.1:8765"
     data: Path = Path("eelswatch-data")
     rescan: str = "tcp://127.0.0.1:5556"
@@ -41,6 +50,17 @@ class ServeConfig(pydantic.BaseModel, frozen=True, extra="forbid", allow_inf_nan
     def rule(self) -> FlagRule:
         """How scans are flagged; raises UsageError where both ways to say it are set."""
         return FlagRule.asked(fdr=self.fdr, false_flags=self.false_flags)
+
+    @property
+    def detector(self) -> Region | None:
+        """The part of a camera's image that is read, in its pixels; raises UsageError for another form."""
+        if self.detector_region is None:
+            return None
+        form = re.fullmatch(r"(\d{1,6}):(\d{1,6}),(\d{1,6}):(\d{1,6})", self.detector_region, re.ASCII)
+        row0, row1, col0, col1 = map(int, form.groups()) if form else (0, 0, 0, 0)
+        if not (row0 < row1 and col0 < col1):
+            raise UsageError(f"detector region {self.detector_region!r}; wanted R0:R1,C0:C1 such as 100:140,0:1030")
+        return Region(row0=row0, col0=col0, row1=row1, col1=col1)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -79,5 +99,9 @@ def load_config(file: Path | None, settings: dict[str, Any]) -> ServeConfig:
         first = fault.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"setting {name!r}: {first['msg']}; see 'eelswatch serve --help'") from fault
-    _ = config.rule  # both ways to say it are misuse, and shall be told at the start
+    _ = config.rule, config.detector  # what is misuse shall be told at the start
+    if config.energy_step_ev == 0:
+        raise UsageError("setting 'energy_step_ev': 0 eV; wanted what one channel spans, negative where energies fall")
+    if config.curve_key is not None and config.curve_server_key is None:
+        raise UsageError("--curve-key encrypts together with the source's key; give --curve-server-key, too")
     return config

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -20,25 +20,29 @@ from fastapi import APIRouter
 from monitor.config import LOOPBACK_HOSTS, ServeConfig
 from monitor.core.axes import ScanGrid
 from monitor.core.desk import RescanDesk, RescanPolicy
+from monitor.core.errors import WireError
 from monitor.core.scan import Scan
 from monitor.core.session import Event, ResendWanted, ScanClosed, ScanOpened, Session
 from monitor.core.version import Version
 from monitor.core.views import LiveView
-from monitor.core.wire import Limits
+from monitor.core.wire import Frame, Limits
 from monitor.io import resend
 from monitor.io.archive import Archive
+from monitor.io.curve import CurveClient
 from monitor.io.guard import Rules
 from monitor.io.http import create_app
 from monitor.io.live import Live
 from monitor.io.rescan_link import RescanLink
 from monitor.io.scorer import PIXELS_PER_CALL, Scorer
-from monitor.io.source import StreamSource
 from monitor.io.web import GRACE_S, WebServer, listen, url_of
+from monitor.sources import source_of
 
 TICK_S = 0.1
 SOURCE_S = 0.5
 """How long the ready line waits for a source that is already there."""
 PROPOSALS_S = 1.0
+TOLD_AGAIN_S = 60.0
+"""How long faults of one kind stay silent after one of them was logged; all are counted."""
 MESSAGES_PER_TURN = 16
 """Messages taken from a full queue before the rest of the loop has its turn."""
 
@@ -61,7 +65,10 @@ class Monitor:
             stall_s=config.stall_s,
         )
         self._version = version
-        self._source = StreamSource(config.source, config.mode)
+        server_key, own = config.curve_server_key, config.curve_key
+        self._curve = CurveClient.from_files(server_key, own) if server_key is not None else None
+        self._source = source_of(config, self._curve)
+        self._told_s: dict[str, float] = {}
         self._pages = pages
         self._work = asyncio.Event()
         self._stop = asyncio.Event()
@@ -143,10 +150,23 @@ class Monitor:
     async def _receive(self, context: zmq.asyncio.Context) -> None:
         while True:
             for _ in range(MESSAGES_PER_TURN):
-                self._take(await self._source.receive(), context)
+                try:
+                    frames = await self._source.receive()
+                except WireError as fault:
+                    self._refuse(fault)
+                else:
+                    self._take(frames, context)
             await asyncio.sleep(0)
 
-    def _take(self, frames: list[bytes], context: zmq.asyncio.Context, resent: str | None = None) -> None:
+    def _refuse(self, fault: WireError) -> None:
+        """Count what the source could not translate; say it, but not a thousand times a second."""
+        self._session.refuse(fault)
+        self._live.heard(0)
+        if time.monotonic() >= self._told_s.get(fault.kind, 0.0):
+            self._told_s[fault.kind] = time.monotonic() + TOLD_AGAIN_S
+            _log.warning("source message refused", kind=fault.kind, fault=str(fault))
+
+    def _take(self, frames: Sequence[Frame], context: zmq.asyncio.Context, resent: str | None = None) -> None:
         before = sum(scan.assembly.received_pixels for scan in self._session.active)
         for event in self._session.receive(frames, now_ns=time.monotonic_ns(), resent=resent):
             self._on(event, context)
@@ -195,7 +215,7 @@ class Monitor:
     async def _resend(self, wanted: ResendWanted, context: zmq.asyncio.Context) -> None:
         _log.info("resend asked", scan=wanted.scan, ranges=wanted.ranges[:8], endpoint=wanted.endpoint)
         try:
-            async for frames in resend.fetch(context, wanted.endpoint, wanted.scan, wanted.ranges):
+            async for frames in resend.fetch(context, wanted.endpoint, wanted.scan, wanted.ranges, curve=self._curve):
                 self._take(frames, context, resent=wanted.scan)
         except (zmq.ZMQError, TimeoutError) as fault:
             _log.warning("resend failed", endpoint=wanted.endpoint, fault=str(fault))

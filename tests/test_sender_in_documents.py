@@ -13,6 +13,8 @@ from monitor.core.messages import ResendRequest
 from monitor.core.session import ResendWanted, Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits, decode_resend_end, encode
+from monitor.files.curve_keys import KeyPair
+from monitor.io.curve import CurveClient
 from tests.documents import SOURCES, code_of
 from tests.doubles import MemoryShelf, fake_scores
 from tests.streams import a_map
@@ -21,11 +23,12 @@ S = 1_000_000_000
 
 
 @pytest.fixture
-def sender():
-    """The sender of docs/sources.md, as its readers get it, at free ports."""
+def sender(request):
+    """The sender of docs/sources.md, as its readers get it, at free ports; the parameter is its pair of keys."""
     space = {"__name__": "sender"}
     exec(compile(code_of(SOURCES, "python")[0], str(SOURCES), "exec"), space)
-    made = space["Sender"](*(f"tcp://127.0.0.1:{free_port()}" for _ in range(2)))
+    keys = getattr(request, "param", None)
+    made = space["Sender"](*(f"tcp://127.0.0.1:{free_port()}" for _ in range(2)), keys)
     yield made
     made.context.destroy(linger=0)
 
@@ -33,12 +36,14 @@ def sender():
 class Monitor:
     """A session behind real sockets that loses the messages whose seq is in `lose`; its clock goes as it is told."""
 
-    def __init__(self, sender):
+    def __init__(self, sender, curve=None):
         self.session = Session(shelf=MemoryShelf(), version=Version(), limits=Limits(), stall_s=30.0)
         self.lose, self.seconds, self.answers = (), 0, 0
         self._sender, self._context = sender, zmq.Context()
         self._stream, self._resend = self._context.socket(zmq.SUB), self._context.socket(zmq.DEALER)
         self._stream.subscribe(b"")
+        for socket in (self._stream, self._resend) if curve is not None else ():
+            curve.secure(socket)
         self._stream.connect(sender.stream.last_endpoint.decode())
         self._resend.connect(sender.resend)
 
@@ -123,6 +128,24 @@ def test_the_sender_shown_resends_all_to_a_monitor_that_comes_when_all_is_over(s
         sender.block(counts[row : row + 1], row)
     sender.end()
     with closing(Monitor(sender)) as monitor:
+        monitor.until(lambda: monitor.session.active)
+        assert monitor.let_pass(2) == [[(1, None)]]
+        monitor.until(lambda: monitor.answers)
+        monitor.let_pass(1)
+        assert monitor.holds(counts)
+
+
+KEYS = zmq.curve_keypair()
+
+
+@pytest.mark.parametrize("sender", [KEYS], indirect=True, ids=["keys"])
+def test_the_sender_shown_encrypts_its_stream_and_its_resends(sender):
+    counts = a_map((6, 5))
+    begin(sender, counts)
+    for row in range(6):
+        sender.block(counts[row : row + 1], row)
+    sender.end()
+    with closing(Monitor(sender, CurveClient(source=KEYS[0], own=KeyPair(*zmq.curve_keypair())))) as monitor:
         monitor.until(lambda: monitor.session.active)
         assert monitor.let_pass(2) == [[(1, None)]]
         monitor.until(lambda: monitor.answers)

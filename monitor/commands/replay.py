@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from pathlib import Path
@@ -15,7 +16,8 @@ from rich.progress import Progress
 from monitor.core.errors import DataError, UsageError
 from monitor.core.messages import MAX_SCAN_ID
 from monitor.core.scan import ScanRecord
-from monitor.files.spectrum_image import SpectrumImage, read_spectrum_image
+from monitor.files.curve_keys import read_key_pair
+from monitor.files.spectrum_image import read_spectrum_image
 from monitor.sim.faults import parse_faults
 from monitor.sim.publisher import ScanToSend, publish
 from monitor.sim.sender import StreamSender
@@ -30,6 +32,9 @@ def replay(
     mode: Annotated[str, typer.Option(help="pub (monitor: --mode sub) or push (monitor: --mode pull).")] = "pub",
     rate: Annotated[float | None, typer.Option(help="Spectra per second; as fast as it goes without.")] = None,
     resend: Annotated[str | None, typer.Option(help="Address to answer resend requests at.")] = None,
+    curve_key: Annotated[
+        Path | None, typer.Option(help="Secret key: talk encrypted (serve: --curve-server-key).")
+    ] = None,
     order: Annotated[str, typer.Option(help="rows, serpentine or shuffled.")] = "rows",
     blocks_per_row: Annotated[int, typer.Option(min=1, help="Parts that each row is sent in.")] = 1,
     fault: Annotated[
@@ -51,23 +56,18 @@ def replay(
     if scan is not None and not (1 <= len(scan) <= MAX_SCAN_ID and scan.isprintable()):
         raise UsageError(f"scan id {scan[:40]!r} of {len(scan)} characters; wanted 1 to {MAX_SCAN_ID} printable ones")
     faults = parse_faults(fault or [])
-    image = _read(file)
+    keys = read_key_pair(curve_key) if curve_key is not None else None
     name = (
         scan
         if scan is not None
         else f"{file.stem}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
     )
-    to_send = ScanToSend(
-        scan=name,
-        counts=image.counts,
-        energy=image.energy,
-        title=image.title,
-        dwell_us=image.dwell_us,
-        pixel_nm=image.pixel_nm,
-        beam_kev=image.beam_kev,
-    )
-    with StreamSender(bind, mode=mode, resend=resend) as sender, Progress(disable=quiet, transient=True) as progress:
-        task = progress.add_task(f"streaming {name}", total=image.counts.shape[0] * image.counts.shape[1])
+    to_send = _recorded(file, name) if (file / "scan.json").is_file() else _stored(file, name)
+    with (
+        StreamSender(bind, mode=mode, resend=resend, curve=keys) as sender,
+        Progress(disable=quiet, transient=True) as progress,
+    ):
+        task = progress.add_task(f"streaming {name}", total=math.prod(to_send.counts.shape[:2]))
         if not sender.wait_for_monitor(wait):
             progress.console.print(f"nobody listens at {bind} after {wait:g} s; streaming all the same")
         for sent in publish(
@@ -85,22 +85,38 @@ def replay(
             sender.answer_until(time.monotonic() + linger)
 
 
-def _read(file: Path) -> SpectrumImage:
-    if not (file / "scan.json").is_file():
-        return read_spectrum_image(file)
+def _stored(file: Path, name: str) -> ScanToSend:
+    if (file / "catalogue.sqlite").is_file():
+        scans = sorted(path.parent for path in (file / "scans").glob("*/scan.json"))
+        such = f", such as {scans[-1]}" if scans else ""
+        raise DataError(f"{file} holds {len(scans)} recorded scans; give the folder of one{such}")
+    image = read_spectrum_image(file)
+    return ScanToSend(
+        scan=name,
+        counts=image.counts,
+        energy=image.energy,
+        title=image.title,
+        dwell_us=image.dwell_us,
+        pixel_nm=image.pixel_nm,
+        beam_kev=image.beam_kev,
+    )
+
+
+def _recorded(folder: Path, name: str) -> ScanToSend:
     try:
-        started = msgspec.json.decode((file / "scan.json").read_bytes(), type=ScanRecord).started
-        counts = np.load(file / "counts.npy", mmap_mode="r", allow_pickle=False)
-        received = np.load(file / "pixel_seq.npy", allow_pickle=False) > 0
+        started = msgspec.json.decode((folder / "scan.json").read_bytes(), type=ScanRecord).started
+        counts = np.load(folder / "counts.npy", mmap_mode="r", allow_pickle=False)
+        received = np.load(folder / "pixel_seq.npy", allow_pickle=False) > 0
     except (OSError, ValueError, msgspec.MsgspecError) as fault:
-        raise DataError(f"{file} is no recorded scan ({fault})") from fault
-    if not received.all():  # what is missing stays missing: the wire has no NaN, such pixels are not sent
-        counts = np.where(received[..., None], counts, np.nan).astype(np.float32)
-    return SpectrumImage(
+        raise DataError(f"{folder} is no recorded scan ({fault})") from fault
+    return ScanToSend(
+        scan=name,
         counts=counts,
+        received=received,
         energy=started.energy,
-        title=started.title or file.name,
-        beam_kev=started.beam_kev,
+        title=started.title or folder.name,
         dwell_us=started.dwell_us,
         pixel_nm=started.pixel_nm,
+        beam_kev=started.beam_kev,
+        counts_per_electron=started.counts_per_electron,
     )

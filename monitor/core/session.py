@@ -111,8 +111,12 @@ class Session:
                 raise WireError("resend", f"a resend of {resent!r} brought a message of {scan!r}", scan=resent)
             yield from self._feed(message, now_ns)
         except WireError as fault:
-            self._count(fault)
-            self._version.bump()
+            self.refuse(fault)
+
+    def refuse(self, fault: WireError) -> None:
+        """Count a message that was refused, where it belongs: here, or by a source that could make nothing of it."""
+        self._count(fault)
+        self._version.bump()
 
     def resend_answered(self, scan: str, *, now_ns: int) -> None:
         """The source has answered a ResendWanted to its end."""

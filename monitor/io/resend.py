@@ -10,18 +10,23 @@ import zmq.asyncio
 from monitor.core import wire
 from monitor.core.messages import ResendRequest
 from monitor.core.recovery import Ranges
+from monitor.io.curve import CurveClient
 
 SILENCE_MS = 5000
 
 
-async def fetch(context: zmq.asyncio.Context, endpoint: str, scan: str, ranges: Ranges) -> AsyncIterator[list[bytes]]:
-    """Ask once and yield each message of the answer, to its resend_end.
+async def fetch(
+    context: zmq.asyncio.Context, endpoint: str, scan: str, ranges: Ranges, *, curve: CurveClient | None = None
+) -> AsyncIterator[list[bytes]]:
+    """Ask once and yield each message of the answer, to its resend_end; encrypted where `curve` is given.
 
     Raises TimeoutError where the source falls silent before, zmq.ZMQError for an endpoint that is none.
     """
     socket = context.socket(zmq.DEALER)
     socket.set_hwm(0)
     socket.linger = 0
+    if curve is not None:
+        curve.secure(socket)
     try:
         socket.connect(endpoint)
         await socket.send_multipart(wire.encode(ResendRequest(scan=scan, ranges=ranges)))

@@ -23,7 +23,10 @@ _WIRE_DTYPES: tuple[Dtype, ...] = ("<u1", "<u2", "<u4", "<i2", "<i4", "<f4")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanToSend:
-    """A map (row, column, energy) and what its scan_start says of it."""
+    """A map (row, column, energy) and what its scan_start says of it.
+
+    `received` (row, column) is False for a pixel that is missing and is not sent; None where all are there.
+    """
 
     scan: str
     counts: NDArray[Any]
@@ -32,6 +35,8 @@ class ScanToSend:
     dwell_us: float | None = None
     pixel_nm: tuple[float, float] | None = None
     beam_kev: float | None = None
+    counts_per_electron: float | None = None
+    received: NDArray[np.bool_] | None = None
     parent: Parent | None = None
 
 
@@ -48,19 +53,21 @@ def wire_counts(counts: NDArray[Any]) -> NDArray[Any]:
     return counts.astype("<f4")
 
 
-def blocks_of(counts: NDArray[Any], order: Order, blocks_per_row: int, seed: int) -> list[Region]:
-    """Cut a map into parts of rows in the order that a scan visits them; pixels that are not finite are left out."""
+def blocks_of(
+    counts: NDArray[Any], order: Order, blocks_per_row: int, seed: int, received: NDArray[np.bool_] | None = None
+) -> list[Region]:
+    """Cut a map into parts of rows as a scan visits them; pixels not received or not finite are left out."""
     rows, columns = counts.shape[:2]
     edges = np.linspace(0, columns, min(max(blocks_per_row, 1), columns) + 1).astype(int)
-    finite = np.ones((rows, columns), np.bool_)
+    there = np.ones((rows, columns), np.bool_) if received is None else received.copy()
     if counts.dtype.kind == "f":
-        finite[...] = np.isfinite(counts).all(axis=-1)
+        there &= np.isfinite(counts).all(axis=-1)
     blocks: list[Region] = []
     for row in range(rows):
         part = [
             Region(row0=row, col0=start, row1=row + 1, col1=stop)
             for lo, hi in pairwise(edges)
-            for start, stop in _runs(finite[row][lo:hi], int(lo))
+            for start, stop in _runs(there[row][lo:hi], int(lo))
         ]
         blocks += reversed(part) if order == "serpentine" and row % 2 else part
     if order == "shuffled":
@@ -84,7 +91,7 @@ def publish(
     start = wire.encode(started)
     sender.keep(scan.scan, start)
     sender.send(start)
-    blocks = blocks_of(counts, order, blocks_per_row, seed)
+    blocks = blocks_of(counts, order, blocks_per_row, seed, scan.received)
     rng, faults = np.random.default_rng(seed), faults if faults is not None else Faults()
     begun_s = repeated_s = time.monotonic()
     sent_pixels = 0
@@ -132,6 +139,7 @@ def _start(scan: ScanToSend, counts: NDArray[Any], resend: str | None) -> ScanSt
         dwell_us=scan.dwell_us,
         pixel_nm=scan.pixel_nm,
         beam_kev=scan.beam_kev,
+        counts_per_electron=scan.counts_per_electron,
         title=scan.title,
         resend=resend,
         parent=scan.parent,

@@ -15,6 +15,7 @@ import zmq
 from monitor.core import wire
 from monitor.core.errors import ConfigError, WireError
 from monitor.core.messages import ResendEnded
+from monitor.files.curve_keys import KeyPair
 
 RESEND_KEPT_S = 90.0
 REPEAT_S = 2.0
@@ -29,9 +30,18 @@ class _Sent:
 class StreamSender:
     """Sends multipart messages and answers resend requests for what was given to `keep`."""
 
-    def __init__(self, bind: str, *, mode: Literal["pub", "push"] = "pub", resend: str | None = None) -> None:
+    def __init__(
+        self,
+        bind: str,
+        *,
+        mode: Literal["pub", "push"] = "pub",
+        resend: str | None = None,
+        curve: KeyPair | None = None,
+    ) -> None:
+        """With `curve` both addresses are encrypted, for whoever knows its public key."""
         self.endpoint = bind
         self.resend = resend
+        self._curve = curve
         self._mode = mode
         self._memory: dict[str, _Sent] = {}
 
@@ -43,6 +53,9 @@ class StreamSender:
         for socket in (self._stream, self._router):
             socket.set_hwm(0)
             socket.linger = 2000
+            if self._curve is not None:
+                socket.curve_server = True
+                socket.curve_publickey, socket.curve_secretkey = self._curve
         self.endpoint = self._bind(self._stream, self.endpoint)
         self.resend = self._bind(self._router, self.resend) if self.resend is not None else None
 
