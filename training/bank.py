@@ -75,7 +75,6 @@ class FilterBank(nn.Module):
     def __init__(self, energy: EnergyAxis, latent: int) -> None:
         super().__init__()
         channels, step_ev = energy.size, abs(energy.step_ev)
-        self.step_ev = step_ev
         window, edge = windows(channels, step_ev), every_edge(energy)
         self._shapes = (window, _wider(window), edge, edge)
         for family, (columns, _, _) in enumerate(self._shapes):

@@ -18,7 +18,7 @@ from training.absorption import left_of
 from training.bank import FAMILIES
 from training.data import Role, TrainingMap
 from training.doses import summed
-from training.edge_shapes import may_be_too_few
+from training.edge_shapes import every_edge, may_be_too_few
 from training.levels import DOSES
 from training.plural_scattering import rethickened
 from training.scoring import Found, ScoringGraph
@@ -53,7 +53,7 @@ Look = Callable[[Found], tuple[Tensor, ...]]
 def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     """Set everything in the bank that clean data decide, from the pixels that are not held for calibration."""
     graph.eval()
-    bank, device = graph.bank, graph.gain.device
+    bank, energy, device = graph.bank, graph.architecture.coarse_energy, graph.gain.device
     share, total, latent = _thicker(graph, clean, lambda found: (found.share, found.total, found.latent))
     bank.to("cpu")  # what is seen comes back on the CPU
     bank.moved.look_at(share * total)
@@ -64,10 +64,10 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     bank.to(device)
     noise = (bank.mixtures.usual * graph.cvae.usual_total).sqrt()
     three, *z = _thicker(graph, clean, lambda found: (found.evidence.three * found.sigma / noise, *_filters(found)))
-    bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, spectra, bank.step_ev)
+    bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, spectra, energy.step_ev)
     bank.to(device)
-    left, added = left_of(graph, spectra, bank.edges.cpu())
-    bank.too_few.copy_(may_be_too_few(graph.architecture.coarse_energy, spectra))
+    left, added = left_of(graph, spectra, every_edge(energy)[0])
+    bank.too_few.copy_(may_be_too_few(energy, spectra))
     bank.learn_edges(left.to(device), added.to(device), noise.to(device))
     *linear, shift, shift_3 = (_spread(each) for each in seen_at(graph, clean, 1.0, _filters))
     for (_, spread), seen in zip(bank.linear(), linear, strict=True):

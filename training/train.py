@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 
 from monitor.core.axes import EnergyAxis
 from monitor.core.bad_channels import bad_channels
-from monitor.core.errors import ConfigError, DataError
+from monitor.core.errors import DataError
 from monitor.core.map_sums import MapSums
 from monitor.core.model_card import Noise
 from monitor.core.noise import NoiseEstimate, estimate_noise
@@ -26,6 +25,7 @@ from training.calibrate import calibrate
 from training.checkpoint import load_tensors, save_tensors
 from training.config import TrainConfig
 from training.data import Role, TrainingSet
+from training.device import available_cores, pick_device
 from training.labels import SATURATED
 from training.loop import Progress, TrainingMaps, fit
 from training.model import Architecture
@@ -181,23 +181,8 @@ def load_graph(run: Path) -> tuple[ScoringGraph, RunRecord, Outcome]:
     return graph.eval(), record, outcome
 
 
-def pick_device(wanted: str) -> torch.device:
-    """CUDA where it is asked for or there. Raises ConfigError where it is asked for and not there."""
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise ConfigError("device=cuda, but torch finds no CUDA device; give device=cpu or install torch for this GPU")
-    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
-
-
 def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def available_cores() -> int:
-    """Cores this process may run on, fewer where OMP_NUM_THREADS says so."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(asked)) if asked.isdigit() and int(asked) > 0 else cores
