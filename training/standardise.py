@@ -93,7 +93,8 @@ def _filters(found: Found) -> tuple[Tensor, ...]:
 
 def _unsuspicious(z: Sequence[Tensor]) -> Tensor:
     """Mask of the pixels that stand out in no family (pixel, filter)."""
-    largest = torch.stack([(each / _spread(each).clamp_min(LEAST_SPREAD)).abs().amax(-1) for each in z], -1)
+    spreads = [_spread(each[:: len(SCATTERED)]).clamp_min(LEAST_SPREAD) for each in z]  # of some: sorting costs most
+    largest = torch.stack([(each / spread).abs().amax(-1) for each, spread in zip(z, spreads, strict=True)], -1)
     return (largest <= largest.quantile(QUIET, dim=0)).all(-1)
 
 
