@@ -40,6 +40,8 @@ class ServeConfig(pydantic.BaseModel, frozen=True, extra="forbid", allow_inf_nan
     fdr: float | None = Field(None, gt=0, lt=1)
     false_flags: float | None = Field(None, gt=0)
     stall_s: float = Field(30.0, gt=0, le=WEEK_S)
+    stuck_s: float = Field(60.0, ge=1, le=WEEK_S)
+    log: Literal["text", "json"] = "text"
     max_scan_gib: float = Field(32.0, gt=0, le=1e6)
     dwell_factor: float = Field(4.0, gt=0, le=1000)
     rescan_expiry_s: float = Field(1800.0, gt=0, le=WEEK_S)

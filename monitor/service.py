@@ -1,7 +1,7 @@
 """The live monitor: one event loop that owns all state, one thread that scores.
 
-stream -> session -> strips -> scorer -> maps -> page, and regions -> desk -> rescan link. Law: a lane that dies takes
-the service down with a message; it never goes on looking healthy.
+stream -> session -> strips -> scorer -> maps -> page, and regions -> desk -> rescan link. Law: a lane that dies or is
+stuck takes the service down with a message; it never goes on looking healthy.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 import zmq
@@ -25,15 +24,21 @@ from monitor.core.scan import Scan
 from monitor.core.session import Event, ResendWanted, ScanClosed, ScanOpened, Session
 from monitor.core.version import Version
 from monitor.core.views import LiveView
+from monitor.core.watch import Watch
 from monitor.core.wire import Frame, Limits
 from monitor.io import resend
 from monitor.io.archive import Archive
 from monitor.io.curve import CurveClient
 from monitor.io.guard import Rules
 from monitor.io.http import create_app
+from monitor.io.lanes import Lanes
 from monitor.io.live import Live
 from monitor.io.rescan_link import RescanLink
 from monitor.io.scorer import PIXELS_PER_CALL, Scorer
+from monitor.io.scoring_thread import ScoringThread
+from monitor.io.service_manager import ServiceManager
+from monitor.io.vitals import Vitals
+from monitor.io.watchdog import Watchdog
 from monitor.io.web import GRACE_S, WebServer, listen, url_of
 from monitor.sources import source_of
 
@@ -53,7 +58,7 @@ _log = structlog.get_logger(__name__)
 class Monitor:
     """Wires the parts of a configuration together. `run` serves until `stop` is called or a lane fails."""
 
-    def __init__(self, config: ServeConfig, scorer: Scorer, *, pages: Pages) -> None:
+    def __init__(self, config: ServeConfig, scorer: Scorer, *, pages: Pages, manager: ServiceManager) -> None:
         version = Version()
         self._config = config
         self._scorer = scorer
@@ -68,16 +73,25 @@ class Monitor:
         server_key, own = config.curve_server_key, config.curve_key
         self._curve = CurveClient.from_files(server_key, own) if server_key is not None else None
         self._source = source_of(config, self._curve)
+        self._vitals = Vitals(config.data, self._source)
+        self._manager = manager
+        self._watch = Watch(limit_s=config.stuck_s)
+        self._watchdog = Watchdog(self._watch, manager, limit_s=config.stuck_s)
+        self._scoring = ScoringThread(scorer)
+        self._lanes = Lanes()
         self._told_s: dict[str, float] = {}
         self._pages = pages
         self._work = asyncio.Event()
-        self._stop = asyncio.Event()
-        self._resends: set[asyncio.Task[None]] = set()
         self._proposed: dict[str, int] = {}
 
     def stop(self) -> None:
         """End `run` gracefully: the record is whole, an open scan can go on after a restart."""
-        self._stop.set()
+        self._lanes.stop()
+
+    @property
+    def scorer_hangs(self) -> bool:
+        """True where the scorer has not come back though `run` has ended; nothing else is under way then."""
+        return self._scoring.running
 
     async def run(self, ready: Callable[[str], None]) -> None:
         """Serve; `ready` is called with the page's URL. Raises ConfigError for an address that cannot be used."""
@@ -94,6 +108,7 @@ class Monitor:
                 self._archive.save(scan)
             self._archive.close()
             context.destroy(linger=0)
+            self._watchdog.end()
 
     def _assemble(self, context: zmq.asyncio.Context) -> None:
         config = self._config
@@ -114,6 +129,7 @@ class Monitor:
             scorer=self._scorer,
             source=config.source,
             version=self._version,
+            vitals=self._vitals,
         )
         self._link.open(context)
         self._source.open(context)
@@ -125,36 +141,37 @@ class Monitor:
         token = self._config.token.get_secret_value() if self._config.token is not None else None
         rules = Rules(token=token, loopback_only=self._config.address[0] in LOOPBACK_HOSTS)
         server = WebServer(create_app(self._live, rules=rules, pages=[page(self._live) for page in self._pages]))
-        with ThreadPoolExecutor(1, "scorer") as scoring:
-            web = asyncio.create_task(server.serve(sockets=[listener]))
-            lanes = [
-                asyncio.create_task(lane)
-                for lane in (self._receive(context), self._score(scoring), self._tick(context), self._link.run())
-            ]
-            stop = asyncio.create_task(self._stop.wait())
-            try:
-                await self._source.settle(SOURCE_S)
-                listener.listen()  # a browser may come as soon as the line is out
-                ready(url_of(listener))
-                done, _ = await asyncio.wait([web, stop, *lanes], return_when=asyncio.FIRST_COMPLETED)
-                for lane in done - {stop}:
-                    lane.result()
-            finally:
-                server.should_exit = True
-                await asyncio.wait([web], timeout=2 * GRACE_S)
-                rest = [web, stop, *lanes, *self._resends]
-                for task in rest:
-                    task.cancel()
-                await asyncio.wait(rest)
+        self._scoring.start()
+        web = self._lanes.start("web", server.serve(sockets=[listener]))
+        self._lanes.start("receive", self._receive(context))
+        self._lanes.start("score", self._score())
+        self._lanes.start("tick", self._tick(context))
+        self._lanes.start("rescan link", self._link.run())
+        self._watchdog.start()
+        try:
+            await self._source.settle(SOURCE_S)
+            listener.listen()  # a browser may come as soon as the line is out
+            ready(url_of(listener))
+            self._manager.ready()
+            await self._lanes.over()
+        finally:
+            self._watch.stopping(now_ns=time.monotonic_ns())
+            self._manager.stopping()
+            server.should_exit = True
+            await asyncio.wait([web], timeout=2 * GRACE_S)
+            await self._lanes.cancel()
+            self._scoring.end(GRACE_S)
 
     async def _receive(self, context: zmq.asyncio.Context) -> None:
         while True:
             for _ in range(MESSAGES_PER_TURN):
+                self._watch.rest("receive")
                 try:
                     frames = await self._source.receive()
                 except WireError as fault:
                     self._refuse(fault)
                 else:
+                    self._watch.alive("receive", now_ns=time.monotonic_ns())
                     self._take(frames, context)
             await asyncio.sleep(0)
 
@@ -174,19 +191,22 @@ class Monitor:
         self._live.heard(max(after - before, 0))
         self._work.set()
 
-    async def _score(self, scoring: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
+    async def _score(self) -> None:
         while True:
+            self._watch.rest("score")
             await self._work.wait()
             self._work.clear()
             for scan in self._session.active:
+                self._watch.alive("score", now_ns=time.monotonic_ns())
                 while (strip := scan.next_strip(PIXELS_PER_CALL)) is not None:
-                    scores = await loop.run_in_executor(scoring, self._scorer.score, strip)
+                    scores = await self._scoring.score(strip)
                     scan.put(strip, scores, version=self._version.bump(), now_ns=time.monotonic_ns())
+                    self._watch.alive("score", now_ns=time.monotonic_ns())
 
     async def _tick(self, context: zmq.asyncio.Context) -> None:
         next_proposals_s = 0.0
         while True:
+            self._watch.alive("tick", now_ns=time.monotonic_ns())
             for event in self._session.tick(time.monotonic_ns()):
                 self._on(event, context)
             if time.monotonic() >= next_proposals_s:
@@ -208,11 +228,10 @@ class Monitor:
                 _log.info("scan closed", scan=scan.id, state=scan.record.state, flagged=scan.view().pixels.flagged)
                 self._propose(scan)
             case ResendWanted():
-                task = asyncio.create_task(self._resend(event, context))
-                self._resends.add(task)
-                task.add_done_callback(self._resends.discard)
+                self._lanes.errand("resend", self._resend(event, context))
 
     async def _resend(self, wanted: ResendWanted, context: zmq.asyncio.Context) -> None:
+        self._vitals.resends_asked += 1
         _log.info("resend asked", scan=wanted.scan, ranges=wanted.ranges[:8], endpoint=wanted.endpoint)
         try:
             async for frames in resend.fetch(context, wanted.endpoint, wanted.scan, wanted.ranges, curve=self._curve):
@@ -221,6 +240,7 @@ class Monitor:
             _log.warning("resend failed", endpoint=wanted.endpoint, fault=str(fault))
             self._session.resend_unanswered(wanted.scan, now_ns=time.monotonic_ns())
         else:
+            self._vitals.resends_answered += 1
             self._session.resend_answered(wanted.scan, now_ns=time.monotonic_ns())
 
     def _propose(self, scan: Scan) -> None:

@@ -128,12 +128,22 @@ class Service:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
+    def ended(self, within_s: float = PATIENCE_S) -> tuple[int, list[str]]:
+        """Exit code and log lines of a service that ends by itself."""
+        code = self.process.wait(within_s)
+        lines = self.log().splitlines()
+        self._close()
+        return code, lines
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         code = self.process.wait(20)
+        self._close()
+        return code
+
+    def _close(self):
         self.process.stdout.close()
         self._log.close()
-        return code
 
 
 class Sender:

@@ -22,7 +22,7 @@ from monitor.io.guard import Rules
 from monitor.io.http import create_app
 from monitor.io.metrics import metrics_text
 from tests.documents import DOCUMENTS, PROJECT, SERVICE, code_of, prose_of
-from tests.doubles import MemoryShelf
+from tests.doubles import MemoryShelf, fake_scores
 from tests.streams import a_map, rows_of
 
 COMMANDS = sorted(entry.name for entry in entry_points(group=cli.GROUP))
@@ -137,6 +137,8 @@ class Seen:
             fdr=0.01,
             wire_errors=views.WireErrorCounts(total=1, kinds={"json": 1}),
             stray=0,
+            messages_waiting=0,
+            disk_free_bytes=1,
         )
 
     def scans(self):
@@ -146,8 +148,12 @@ class Seen:
 def test_the_metrics_shown_are_the_metrics():
     shelf = MemoryShelf()
     session = Session(shelf=shelf, version=Version(), limits=Limits(), stall_s=30.0)
-    list(session.receive(rows_of(a_map())[0], now_ns=0))
-    lines = metrics_text(Seen(shelf.find("s"))).decode().splitlines()
+    for frames in rows_of(a_map())[:4]:
+        list(session.receive(frames, now_ns=1))
+    scan = shelf.find("s")
+    while (strip := scan.next_strip(10)) is not None:
+        scan.put(strip, fake_scores(strip), version=1, now_ns=1)
+    lines = metrics_text(Seen(scan)).decode().splitlines()
     made = {re.split(r"[ {]", line)[0] for line in lines if not line.startswith("#")}
     shown = re.findall(r"^\| `(eelswatch_\w+)", SERVICE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(shown) == sorted(name for name in made if not name.endswith("_created"))

@@ -34,6 +34,13 @@ export function milliseconds(value) {
   return value < 1000 ? `${value < 10 ? value.toFixed(1) : Math.round(value)} ms` : duration(value / 1000);
 }
 
+/** Room on a disk: 118 GiB. */
+export function gibibytes(bytes) {
+  if (!isNumber(bytes)) return "–";
+  const size = bytes / 2 ** 30;
+  return `${size < 10 ? size.toFixed(1) : whole(size)} GiB`;
+}
+
 /** [row0, col0, row1, col1], half-open, in words: rows 10–14, columns 20–25. */
 export function place([row0, col0, row1, col1]) {
   const span = (word, from, to) => (to - from === 1 ? `${word} ${from}` : `${word}s ${from}–${to - 1}`);

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { byId, element, notice, setText } from "./dom.js";
-import { duration, isNumber, labelName, milliseconds, ruleSentence, scanState, whole } from "./format.js";
+import { duration, gibibytes, isNumber, labelName, milliseconds, ruleSentence, scanState, whole } from "./format.js";
 
 const LATE_S = 5;
 
@@ -29,6 +29,8 @@ export function showStatus(feed, health, watched) {
   setText(byId("data-age"), age === null ? "no data yet" : duration(age));
   byId("data-age").className = watched?.state === "open" && age !== null && age > LATE_S ? "late" : "";
   setText(byId("rate"), lost ? "unknown" : `${whole(health.rate_spectra_per_s)} spectra/s`);
+  setText(byId("waiting"), `${whole(health.rows_waiting)} rows`);
+  setText(byId("disk"), gibibytes(health.disk_free_bytes));
   setText(byId("provider"), health.provider);
   setText(byId("instrument"), health.instrument === null ? "○ not connected" : `● ${health.instrument}`);
   setText(byId("about"), `eelswatch ${health.version} · model ${health.model} · source ${health.source}`);
@@ -76,6 +78,7 @@ function counters(scan, health) {
     ...Object.entries(scan.labels).filter(([, count]) => count > 0)
       .map(([label, count]) => [`· ${labelName(label)}, no anomaly`, whole(count)]),
     ["Rows waiting for a score", whole(scan.lag_rows)],
+    ["Scores that came late", whole(scan.late_rows)],
     ["Time to a score, median", milliseconds(latency.p50)],
     ["Time to a score, 99 % within", milliseconds(latency.p99)],
     ["Blocks received", whole(blocks.received)],
@@ -87,6 +90,7 @@ function counters(scan, health) {
   if (health) {
     rows.push(...errorRows("Bad messages of no scan", health.wire_errors));
     rows.push(["Stray blocks of no scan", whole(health.stray), health.stray > 0]);
+    rows.push(["Resends answered", `${whole(health.resends.answered)} of ${whole(health.resends.asked)}`]);
   }
   return rows.flatMap(([name, value, isBad]) => [
     element("dt", { textContent: name }),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import atexit
 import os
 import signal
 import sys
@@ -16,6 +16,7 @@ import typer
 
 from monitor.config import ServeConfig, load_config
 from monitor.core.errors import ConfigError
+from monitor.io.logs import set_up_logs
 
 if TYPE_CHECKING:
     from monitor.service import Monitor
@@ -51,6 +52,7 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(help="File with the token; or the variable EELSWATCH_TOKEN.")
     ] = None,
+    log: Annotated[str | None, typer.Option(help="How log lines look: text or json.")] = None,
     auto_approve: Annotated[bool | None, typer.Option("--auto-approve", help="Approve every rescan proposed.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
 ) -> None:
@@ -80,23 +82,36 @@ def serve(
         "stall_s": stall,
         "device": device,
         "max_scan_gib": max_scan_gib,
+        "log": log,
         "auto_approve": auto_approve,
         "token": _token(token_file),
     }
-    _set_up_logs()
-    run(load_config(config, settings))
+    configuration = load_config(config, settings)
+    set_up_logs(configuration.log)
+    run(configuration)
 
 
 def run(configuration: ServeConfig) -> None:
     """Serve until a signal comes. Raises EelswatchError where it cannot start or a lane fails."""
     configuration.check_security()
     from monitor.io.scorer import load_scorer
+    from monitor.io.service_manager import ServiceManager
+    from monitor.io.watchdog import leave
     from monitor.service import Monitor
 
     scorer = load_scorer(configuration.model, configuration.device)
     structlog.get_logger(__name__).info("model loaded", model=scorer.name, provider=scorer.provider)
     pages = [entry.load() for entry in entry_points(group=PAGES)]
-    asyncio.run(_until_signal(Monitor(configuration, scorer, pages=pages)))
+    manager = ServiceManager.from_environment(os.environ)
+    monitor = Monitor(configuration, scorer, pages=pages, manager=manager)
+    code = 1
+    try:
+        asyncio.run(_until_signal(monitor))
+        code = 0
+    finally:
+        if monitor.scorer_hangs:
+            # a native call under way may crash or block an interpreter that ends around it
+            atexit.register(leave, code)
 
 
 async def _until_signal(monitor: Monitor) -> None:
@@ -119,15 +134,3 @@ def _token(file: Path | None) -> str | None:
     if not token:
         raise ConfigError(f"token file {file} is empty; write the token into it")
     return token
-
-
-def _set_up_logs() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.add_log_level,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

@@ -31,6 +31,10 @@ class UsageError(ConfigError):
     """An argument or a setting that was given wrongly: misuse, exit code 2."""
 
 
+class LaneError(EelswatchError):
+    """A part of the running service has ended that never should."""
+
+
 class DataError(EelswatchError):
     """A file that does not hold what was asked of it."""
 

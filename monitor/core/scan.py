@@ -22,6 +22,8 @@ from monitor.core.resampling import Resampler, resampler
 from monitor.core.strips import Strip, StripPlanner, cut_strip
 
 LATENCIES_KEPT = 4096
+LATE_MS = 1000.0
+"""A row whose score comes later than this after it could be scored is counted as late."""
 
 
 class ScanRecord(msgspec.Struct, kw_only=True):
@@ -40,6 +42,7 @@ class ScanRecord(msgspec.Struct, kw_only=True):
     wire_errors: dict[str, int] = {}
     p50_ms: float | None = None
     p99_ms: float | None = None
+    late_rows: int = 0
     model_sha256: str = ""
 
     @property
@@ -115,6 +118,11 @@ class Scan:
         """True when every row that was touched has its score."""
         return self._resample is None or self._planner.idle
 
+    @property
+    def lag_rows(self) -> int:
+        """Rows that could be scored and are not."""
+        return self._planner.lag_rows if self._resample is not None else 0
+
     def resume(self, *, version: int, now_ns: int) -> None:
         """Score again what an earlier run of the monitor has recorded of this open scan."""
         rows = np.flatnonzero(self.assembly.received_per_row)
@@ -156,7 +164,9 @@ class Scan:
         self.maps.put(strip.row0, scores, self.card.calibration, self.card.energy)
         self._running.scored(strip.row0, self.maps.p_value[strip.row0 : strip.row1])
         self._judge_anew()
-        self._latencies_ms.extend(self._planner.done(strip.row0, strip.row1, now_ns=now_ns))
+        latencies_ms = self._planner.done(strip.row0, strip.row1, now_ns=now_ns)
+        self._latencies_ms.extend(latencies_ms)
+        self.record.late_rows += int(np.count_nonzero(latencies_ms > LATE_MS))
         self.row_version[strip.row0 : strip.row1] = version
 
     def close(self, state: str) -> None:
@@ -220,7 +230,8 @@ class Scan:
             ),
             wire_errors=views.WireErrorCounts(total=self.wire_errors.total(), kinds=dict(self.wire_errors)),
             latency_ms=self._latency(),
-            lag_rows=self._planner.lag_rows if self._resample else 0,
+            lag_rows=self.lag_rows,
+            late_rows=record.late_rows,
             why=record.why,
             labels=self.maps.labelled(self.card.labels),
             fdr=record.fdr,

@@ -48,6 +48,13 @@ class Latency(View, frozen=True, kw_only=True):
     p99: float | None
 
 
+class ResendCounts(View, frozen=True, kw_only=True):
+    """Resends since the monitor started; those not answered are under way, or the source has fallen silent."""
+
+    asked: int = 0
+    answered: int = 0
+
+
 class ParentView(View, frozen=True, kw_only=True):
     """Where a child scan lies in its parent: [row0, col0, row1, col1] in the parent's pixels."""
 
@@ -60,7 +67,7 @@ class ScanView(View, frozen=True, kw_only=True):
     """One scan. `state` is open, complete, incomplete or aborted; `why` says why it is not scored, else None.
 
     `labels` counts the pixels of each label in the order of the model's card, those of none too; of `fdr` and
-    `false_flags` the one that holds is set.
+    `false_flags` the one that holds is set. `late_rows` counts scores that came late (`monitor.core.scan.LATE_MS`).
     """
 
     scan: str
@@ -76,6 +83,7 @@ class ScanView(View, frozen=True, kw_only=True):
     lag_rows: int
     why: str | None
     labels: dict[str, int] = {}
+    late_rows: int = 0
     fdr: float | None = None
     false_flags: float | None = None
 
@@ -167,7 +175,8 @@ class HealthView(View, frozen=True, kw_only=True):
     """`status` is "ok" or the fault in one sentence; `wire_errors` and `stray` count messages of no known scan.
 
     `notices` are sentences for the operator that are no fault of the monitor. Of `fdr` and `false_flags` the one that
-    scans to come are flagged by is set.
+    scans to come are flagged by is set. `rows_waiting` are rows of all open scans that could be scored and are not;
+    `messages_waiting` wait in the source (None: it cannot say); `disk_free_bytes` is room for recorded scans.
     """
 
     status: str
@@ -183,6 +192,10 @@ class HealthView(View, frozen=True, kw_only=True):
     false_flags: float | None = None
     wire_errors: WireErrorCounts
     stray: int
+    rows_waiting: int = 0
+    messages_waiting: int | None = None
+    resends: ResendCounts = ResendCounts()
+    disk_free_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

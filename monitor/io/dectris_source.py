@@ -77,6 +77,11 @@ class DectrisSource:
             raise due
         return due
 
+    @property
+    def waiting(self) -> int:
+        """Messages translated and not handed on yet."""
+        return len(self._due)
+
     def close(self) -> None:
         """Disconnect."""
         if self._socket is not None:

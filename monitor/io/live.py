@@ -22,6 +22,7 @@ from monitor.io.archive import Archive
 from monitor.io.inspector import Inspector
 from monitor.io.rescan_link import RescanLink
 from monitor.io.scorer import Scorer
+from monitor.io.vitals import Vitals
 
 RATE_WINDOW_S = 5.0
 RESCANS_SHOWN = 200
@@ -41,6 +42,7 @@ class Live:
         scorer: Scorer,
         source: str,
         version: Version,
+        vitals: Vitals,
     ) -> None:
         self.session = session
         self.archive = archive
@@ -49,6 +51,7 @@ class Live:
         self._scorer = scorer
         self._source = source
         self._version = version
+        self._vitals = vitals
         self._inspector = Inspector(scorer)
         self._arrivals: deque[tuple[float, int]] = deque()
         self._heard_s: float | None = None
@@ -90,6 +93,10 @@ class Live:
                 total=self.session.wire_errors.total(), kinds=dict(self.session.wire_errors)
             ),
             stray=self.session.stray,
+            rows_waiting=sum(scan.lag_rows for scan in self.session.active),
+            messages_waiting=self._vitals.messages_waiting,
+            resends=self._vitals.resends,
+            disk_free_bytes=self._vitals.disk_free_bytes,
         )
 
     def scans(self) -> list[views.ScanView]:

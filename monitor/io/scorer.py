@@ -64,6 +64,10 @@ class Scorer:
         expected, latent = self._run(("expected", "latent"), strip, counts)
         return Detail(counts=counts[strip.core], expected=expected, latent=latent)
 
+    def abort(self) -> None:
+        """Break off the run under way, from another thread; none can follow."""
+        self._fetch_only.terminate = True
+
     def _run(self, outputs: tuple[str, ...], strip: Strip, counts: NDArray[np.float32]) -> list[NDArray[Any]]:
         values = self._session.run(list(outputs), {"counts": counts[None]}, self._fetch_only)
         return [value[0, strip.core] for value in values]

@@ -15,6 +15,7 @@ from monitor.core.session import Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits
 from monitor.io.dectris_source import DectrisSource
+from monitor.io.vitals import Queueing
 from tests import dectris
 from tests.doubles import MemoryShelf
 
@@ -144,3 +145,19 @@ def test_an_address_that_is_none_is_one_line():
 
     with pytest.raises(ConfigError, match=r"'dectris\+tcp://' cannot be connected to"):
         asyncio.run(run())
+
+
+def test_the_source_says_how_many_messages_wait():
+    async def run():
+        async with detector_and_source() as (push, source):
+            for message in a_series():
+                await push.send_multipart([message])
+            await asyncio.wait_for(source.receive(), PATIENCE_S)
+            before = source.waiting
+            if before:
+                await asyncio.wait_for(source.receive(), PATIENCE_S)
+            return isinstance(source, Queueing), before, source.waiting
+
+    can_say, before, after = asyncio.run(run())
+    assert can_say
+    assert after == max(before - 1, 0)

@@ -62,6 +62,9 @@ def test_lost_messages_are_fetched_where_the_source_resends(material, offline, t
             router.send_multipart([client, json.dumps(done).encode()])
     assert service.closed("lossy")["state"] == "complete"
     assert_same_maps(service.maps("lossy", tmp_path), offline)
+    resends = service.ask("api/health")[1]["resends"]
+    assert resends["asked"] >= 2, "the gaps, then the end"
+    assert 1 <= resends["answered"] <= resends["asked"]
     sender.close()
 
 
