@@ -33,6 +33,7 @@ class ScanRecord(msgspec.Struct, kw_only=True):
     state: str = "open"
     ended: ScanEnded | None = None
     why: str | None = None
+    unrecorded: str | None = None
     blocks: int = 0
     duplicate: int = 0
     replaced: int = 0
@@ -222,6 +223,7 @@ class Scan:
             latency_ms=self._latency(),
             lag_rows=self._planner.lag_rows if self._resample else 0,
             why=record.why,
+            unrecorded=record.unrecorded,
             labels=self.maps.labelled(self.card.labels),
             fdr=record.fdr,
             false_flags=record.false_flags,
