@@ -59,7 +59,7 @@ class Recording(ScanArrays):
         """
         wanted, free = size_of(started), shutil.disk_usage(folder.parent).free
         if wanted > free:
-            raise OSError(f"it takes {wanted / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free")
+            raise OSError(f"it takes {wanted / 2**20:,.1f} MiB, {free / 2**20:,.1f} MiB are free")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         shape = (*started.shape, started.energy.size)
