@@ -62,10 +62,7 @@ class MemoryShelf:
         self.saved = []
 
     def create(self, started):
-        arrays = ScanArrays(
-            counts=np.zeros((*started.shape, started.energy.size), started.dtype),
-            pixel_seq=np.zeros(started.shape, np.int64),
-        )
+        arrays = ScanArrays.empty(started)
         record = ScanRecord(started=started, fdr=self.rule.fdr, false_flags=self.rule.false_flags)
         self.scans[started.scan] = Scan(record=record, arrays=arrays, card=self.card)
         return self.scans[started.scan]

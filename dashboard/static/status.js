@@ -51,8 +51,9 @@ function showRule(health) {
 
 export function showScan(scan, health) {
   setText(byId("scan-state"), scan ? scanState(scan.state) : "No scan yet: waiting for the first");
-  byId("why").hidden = !scan?.why;
-  setText(byId("why"), scan?.why ? `This scan is not scored: ${scan.why}` : "");
+  const lacks = [["scored", scan?.why], ["recorded", scan?.unrecorded]].filter(([, why]) => why);
+  byId("why").hidden = lacks.length === 0;
+  setText(byId("why"), lacks.map(([what, why]) => `This scan is not ${what}: ${why}`).join(". "));
   setText(byId("gap-words"), scan?.state === "open" ? "missing so far" : "missing");
   const flagged = scan?.pixels.flagged ?? 0;
   const missing = scan?.pixels.missing ?? 0;

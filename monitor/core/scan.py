@@ -35,6 +35,7 @@ class ScanRecord(msgspec.Struct, kw_only=True):
     state: str = "open"
     ended: ScanEnded | None = None
     why: str | None = None
+    unrecorded: str | None = None
     blocks: int = 0
     duplicate: int = 0
     replaced: int = 0
@@ -233,6 +234,7 @@ class Scan:
             lag_rows=self.lag_rows,
             late_rows=record.late_rows,
             why=record.why,
+            unrecorded=record.unrecorded,
             labels=self.maps.labelled(self.card.labels),
             fdr=record.fdr,
             false_flags=record.false_flags,

@@ -66,6 +66,7 @@ class ParentView(View, frozen=True, kw_only=True):
 class ScanView(View, frozen=True, kw_only=True):
     """One scan. `state` is open, complete, incomplete or aborted; `why` says why it is not scored, else None.
 
+    `unrecorded` says why it is in memory only and gone with the process, else None.
     `labels` counts the pixels of each label in the order of the model's card, those of none too; of `fdr` and
     `false_flags` the one that holds is set. `late_rows` counts scores that came late (`monitor.core.scan.LATE_MS`).
     """
@@ -82,6 +83,7 @@ class ScanView(View, frozen=True, kw_only=True):
     latency_ms: Latency
     lag_rows: int
     why: str | None
+    unrecorded: str | None = None
     labels: dict[str, int] = {}
     late_rows: int = 0
     fdr: float | None = None

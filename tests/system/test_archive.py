@@ -1,6 +1,8 @@
 """The store on disk: what it keeps, and what it does when the disk will not take it."""
 
+import errno
 import json
+import os
 import sqlite3
 
 import numpy as np
@@ -13,9 +15,13 @@ from monitor.core.flagging import FlagRule
 from monitor.core.session import Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits
+from monitor.io import block_log, recording
 from monitor.io.archive import Archive
+from monitor.io.block_log import BlockLog, read_block_log
 from tests.doubles import a_card, fake_scores
 from tests.streams import a_map, rows_of, start
+
+needs_reserving = pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system reserves no room")
 
 
 @pytest.fixture
@@ -108,17 +114,21 @@ def test_what_cannot_be_written_stays_at_hand_is_told_and_written_later(open_arc
     folder.rename(tmp_path / "away")  # the disk will not take it
     list(session.receive(rows_of(a_map())[-1], now_ns=0))
     list(session.tick(0))
+    archive.settle()
     assert "cannot be written to" in archive.fault
     assert archive.find("s").maps.scored_pixels == 30
     archive.retry()
+    archive.settle()
     assert archive.fault is not None
     (tmp_path / "away").rename(folder)
+    archive.retry()
+    archive.settle()
     archive.retry()
     assert archive.fault is None
     assert (folder / "maps.npz").is_file()
 
 
-def test_a_scan_larger_than_the_disk_is_refused_and_leaves_nothing(open_archive, tmp_path):
+def test_a_scan_larger_than_disk_and_memory_is_refused_and_leaves_nothing(open_archive, tmp_path):
     archive = open_archive()
     huge = wire.decode(
         start(shape=(4096, 4096), energy={"offset_ev": 0.0, "step_ev": 1.0, "size": 16384}), Limits(max_scan_gib=1e6)
@@ -127,6 +137,112 @@ def test_a_scan_larger_than_the_disk_is_refused_and_leaves_nothing(open_archive,
         archive.create(huge)
     assert archive.find("s") is None
     assert list((tmp_path / "data" / "scans").iterdir()) == []
+
+
+def no_room(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@needs_reserving
+def test_a_scan_that_a_full_disk_has_no_room_for_is_scored_in_memory_until_a_later_one_is_recorded(
+    open_archive, tmp_path, monkeypatch
+):
+    archive = open_archive()
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    scan = run(archive, rows_of(a_map(), "lost")).find("lost")
+    archive.retry()
+    assert "scan 'lost' is not recorded" in archive.fault
+    assert "No space left" in archive.fault
+    assert (scan.record.state, scan.maps.scored_pixels) == ("complete", 30)
+    assert "No space left" in archive.views["lost"].unrecorded
+    np.testing.assert_array_equal(scan.assembly.arrays.counts, a_map())
+    assert list((tmp_path / "data" / "scans").iterdir()) == []
+    monkeypatch.undo()
+    run(archive, rows_of(a_map(), "kept"))
+    assert archive.fault is None
+    archive.close()
+    assert list(open_archive().views) == ["kept"]
+
+
+def test_of_scans_that_are_not_recorded_the_newest_stay_in_memory(open_archive, tmp_path):
+    archive = open_archive()
+    (tmp_path / "data" / "scans").rmdir()
+    for name in "abcd":
+        run(archive, rows_of(a_map(), name))
+    assert list(archive.views) == ["d", "c", "b"]
+    assert archive.find("a") is None
+    assert archive.find("b").maps.scored_pixels == 30
+
+
+@pytest.mark.parametrize("failing", ["a block", "bringing it to the disk"])
+def test_a_disk_that_fails_in_mid_scan_costs_the_recording_and_nothing_else(open_archive, monkeypatch, failing):
+    archive = open_archive()
+    messages = rows_of(a_map())
+    session = run(archive, messages[:3])
+    if failing == "a block":
+        monkeypatch.setattr(BlockLog, "add", no_room)
+    else:
+        monkeypatch.setattr(recording, "_to_disk", no_room)
+        archive.retry()
+        archive.settle()
+        assert archive.fault is not None
+    scan = session.find("s")
+    for frames in messages[3:]:
+        list(session.receive(frames, now_ns=0))
+        while (strip := scan.next_strip(10)) is not None:
+            scan.put(strip, fake_scores(strip), version=1, now_ns=0)
+    list(session.tick(0))
+    assert "scan 's' is not recorded" in archive.fault
+    assert (scan.record.state, scan.maps.scored_pixels) == ("complete", 30)
+    np.testing.assert_array_equal(archive.find("s").assembly.arrays.counts, a_map())
+    archive.close()
+    monkeypatch.undo()
+    (again,) = open_archive().left_open()  # what has reached the disk is gone on with
+    np.testing.assert_array_equal(again.assembly.arrays.counts[:2], a_map()[:2])
+    assert again.assembly.received_pixels == 10
+
+
+def test_a_block_that_was_torn_is_missing_and_not_received_while_its_neighbours_stay(open_archive, tmp_path):
+    archive = open_archive()
+    run(archive, rows_of(a_map())[:4])
+    archive.close()
+    (folder,) = (tmp_path / "data" / "scans").iterdir()
+    log = folder / "blocks.log"
+    log.write_bytes(log.read_bytes().replace(b"\n2\n", b"\n"))  # as if killed before the line of block 2
+    (scan,) = open_archive().left_open()
+    assert scan.assembly.ledger.gaps == [(2, 2)]
+    np.testing.assert_array_equal(scan.assembly.arrays.pixel_seq[:4, 0], [1, 0, 3, 0])
+    scan.add(wire.decode(rows_of(a_map())[2], Limits()), version=1, now_ns=0)
+    np.testing.assert_array_equal(scan.assembly.arrays.counts[:3], a_map()[:3])
+
+
+def test_an_open_scan_of_an_earlier_monitor_is_taken_at_the_word_of_its_pixels(open_archive, tmp_path):
+    archive = open_archive()
+    run(archive, rows_of(a_map())[:4])
+    archive.close()
+    (folder,) = (tmp_path / "data" / "scans").iterdir()
+    (folder / "blocks.log").unlink()
+    (scan,) = open_archive().left_open()
+    assert (scan.assembly.ledger.highest, scan.assembly.received_pixels) == (3, 15)
+
+
+def test_a_log_vouches_for_what_is_on_the_disk_and_until_the_machine_ends_for_what_is_written(tmp_path, monkeypatch):
+    path = tmp_path / "blocks.log"
+    log = BlockLog(path, [1, 2])
+    log.add(3)
+    log.synced(log.size)
+    log.add(14)
+    log.add(15)
+    log.close()
+    assert read_block_log(path) == {1, 2, 3, 14, 15}
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])  # a line cut off
+    assert read_block_log(path) == {1, 2, 3, 14}
+    path.write_bytes(whole.replace(b"14\n", b"\0\0\n"))  # a page that never came to the disk
+    assert read_block_log(path) == {1, 2, 3, 15}
+    path.write_bytes(whole)
+    monkeypatch.setattr(block_log, "boot_id", lambda: "another start of the machine")
+    assert read_block_log(path) == {1, 2, 3}
 
 
 def test_a_folder_serves_one_monitor_at_a_time(open_archive):
