@@ -51,24 +51,30 @@ def bound(context, kind, keys):
 
 
 @asynccontextmanager
-async def connected(context, endpoint, mode, curve):
+async def connected(context, endpoint, mode, curve, wait_s):
     source = StreamSource(endpoint, mode, curve)
     source.open(context)
     try:
-        await source.settle(SILENCE_S)
+        await source.settle(wait_s)
         yield source
     finally:
         source.close()
 
 
-async def hears(context, mode, curve, keys):
+async def hears(context, mode, curve, keys, wait_s=SILENCE_S):
     """What a source with `curve` hears from an encrypting sender within the time, and what was logged."""
     sender, endpoint = bound(context, KINDS[mode], keys)
+
+    async def send():
+        if mode == "sub":
+            await sender.recv()  # the subscription: what is sent before it comes goes to nobody
+        await sender.send_multipart(streams.start())
+
     with sender, structlog.testing.capture_logs() as log:
-        async with connected(context, endpoint, mode, curve) as source:
-            sending = asyncio.ensure_future(sender.send_multipart(streams.start()))
+        async with connected(context, endpoint, mode, curve, wait_s) as source:
+            sending = asyncio.ensure_future(send())
             try:
-                return await asyncio.wait_for(source.receive(), SILENCE_S), log
+                return await asyncio.wait_for(source.receive(), wait_s), log
             except TimeoutError:
                 return None, log
             finally:
@@ -78,7 +84,7 @@ async def hears(context, mode, curve, keys):
 @pytest.mark.parametrize("mode", KINDS)
 def test_with_the_sources_key_messages_arrive(mode, keys):
     curve = CurveClient.from_files(keys / "source.key", None)
-    heard, log = run(lambda context: hears(context, mode, curve, keys))
+    heard, log = run(lambda context: hears(context, mode, curve, keys, PATIENCE_S))
     assert heard == streams.start()
     assert log == []
 
@@ -106,7 +112,7 @@ def test_a_source_may_take_only_monitors_that_it_knows(own, known, keys, tmp_pat
         guard.start()
         guard.configure_curve(domain="*", location=str(allowed))
         try:
-            return await hears(context, "sub", curve, keys)
+            return await hears(context, "sub", curve, keys, PATIENCE_S if known else SILENCE_S)
         finally:
             guard.stop()
 

@@ -25,9 +25,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     replicates: int = 3
     shifts_ev: tuple[float, ...] = (0.9, 2.4, 3.9, 5.4)
     shares: tuple[float, ...] = (0.004, 0.016, 0.04)
-    radii_px: tuple[int, ...] = (1, 2, 3)
+    radii_px: tuple[int, ...] = (1, 3)
     doses: tuple[float, ...] = (2e4, 1e5, 1e6)
-    latents: tuple[int, ...] = (2, 24)
+    latents: tuple[int, ...] = (24,)
     trained_sweeps: tuple[str, ...] = ("dose", "latent", "loss", "network", "material", "contaminated")
     paper_width: int = 4
     paper_steps: int = 300
