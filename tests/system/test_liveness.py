@@ -71,7 +71,7 @@ def the_one(lines, event):
     return line
 
 
-@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("lane", ["score", *(pytest.param(n, marks=pytest.mark.slow) for n in LANES if n != "score")])
 def test_a_lane_that_returns_ends_the_process(lane, serve):
     module, _, _ = LANES[lane].rpartition(".")[0].rpartition(".")
     service, _ = serve(before=code_of(LEAVES.format(module=module, method=LANES[lane], how="return")))
@@ -82,7 +82,7 @@ def test_a_lane_that_returns_ends_the_process(lane, serve):
     assert "Traceback" not in "\n".join(lines)
 
 
-@pytest.mark.parametrize("lane", ["receive", "web"])
+@pytest.mark.parametrize("lane", ["receive", pytest.param("web", marks=pytest.mark.slow)])
 def test_a_lane_that_raises_ends_the_process(lane, serve):
     module, _, _ = LANES[lane].rpartition(".")[0].rpartition(".")
     service, _ = serve(before=code_of(LEAVES.format(module=module, method=LANES[lane], how="raise OSError('gone')")))
