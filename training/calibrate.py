@@ -32,7 +32,7 @@ AT_OTHER_DOSE = {0.25: (0.9, 1.2), 4.0: (1.3, 3.0)}
 adds to it, over the shape of the tail: a heavy tail is made by places a pixel wide that the network knows least. Sums
 smooth over them, dose brings them out."""
 FEW = 0.95
-"""Quantile at which clean scores of more and of less dose are brought to those of the usual dose."""
+"""Quantile beyond which the mean of clean scores of more and of less dose is brought to that of the usual dose."""
 
 
 @torch.no_grad()

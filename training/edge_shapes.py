@@ -86,9 +86,8 @@ def _onsets_anywhere(energy: EnergyAxis) -> Tensor:
 def _anywhere(energy: EnergyAxis) -> tuple[Tensor, Tensor, Tensor]:
     onset = _onsets_anywhere(energy)
     ev = _energies(energy)[:, None] - onset
-    shape = torch.sigmoid(ev / RISE_EV) * torch.exp(-ev.clamp_min(0.0) / SHORT_EV)
     within = (ev > -6 * RISE_EV) & (ev < LENGTH * SHORT_EV)
-    return shape * within, onset + 2 * RISE_EV, torch.full_like(onset, 0.5 * SHORT_EV)
+    return _edge(ev, SHORT_EV) * within, onset + 2 * RISE_EV, torch.full_like(onset, 0.5 * SHORT_EV)
 
 
 def _elements(energy: EnergyAxis) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,7 +97,7 @@ def _elements(energy: EnergyAxis) -> tuple[Tensor, Tensor, Tensor]:
         element, shell = name.split()
         kind = shell[0]
         ev = e - onset
-        shape = torch.sigmoid(ev / RISE_EV) * torch.exp(-ev.clamp_min(0.0) / DECAY_EV)
+        shape = _edge(ev, DECAY_EV)
         if DELAY_EV[kind] > 0:
             shape = shape * (1.0 - torch.exp(-ev.clamp_min(0.0) / DELAY_EV[kind]))
         if shell in ("L3", "M5"):
@@ -108,6 +107,11 @@ def _elements(energy: EnergyAxis) -> tuple[Tensor, Tensor, Tensor]:
         shapes.append(shape[:, None])
         about.append(onset + RISE_EV / 2 + (DELAY_EV[kind] / 2 if shell in ("K", "L2,3") else 0.0))
     return torch.cat(shapes, 1), torch.tensor(about), torch.full((len(about),), 2 * ROOM_EV)
+
+
+def _edge(ev: Tensor, decay_ev: float) -> Tensor:
+    """An edge that rises at 0 eV and falls off, at `ev` above its onset."""
+    return torch.sigmoid(ev / RISE_EV) * torch.exp(-ev.clamp_min(0.0) / decay_ev)
 
 
 def _energies(energy: EnergyAxis) -> Tensor:

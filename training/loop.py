@@ -125,7 +125,8 @@ def _step(
 def _crops(maps: TrainingMaps, coarse_ev: float, config: TrainConfig, dice: torch.Generator) -> tuple[Tensor, Tensor]:
     """A batch of crops (batch, row, column, coarse) and masks, mirrored at random; maps are drawn by their size.
 
-    Some are made to less dose by thinning, some to more by adding up pixels: the network is to know both.
+    Some are made to less dose by thinning, some to more by adding up pixels, some to another thickness: the network is
+    to know them all.
     """
     areas = torch.tensor([m.numel() for m in maps.train], dtype=torch.float32)
     rows = min([config.crop_rows, *(m.shape[0] for m in maps.train)])

@@ -120,14 +120,15 @@ def seen_at(
 ) -> tuple[Tensor, ...]:
     """What `look` takes from the graph's findings, (pixel, ...), at `dose` times the maps' own counts.
 
+    `scattered`: what share of the spectrum is added after one more loss of how many eV.
     More dose is had by adding up pixels, less by thinning. Labelled pixels are left out.
     """
     dice, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
     kept = min(1.0, PIXELS / max(sum(m.role.size for m in clean.maps), 1))
     parts: list[tuple[Tensor, ...]] = []
-    for item in clean.maps:
-        use = torch.from_numpy(np.isin(item.role, roles).astype(np.float32))
-        use *= torch.rand(use.shape, generator=dice) < kept
+    drawn = [torch.rand(m.role.shape, generator=dice) < kept for m in clean.maps]  # first: every look takes the same
+    for item, chosen in zip(clean.maps, drawn, strict=True):
+        use = torch.from_numpy(np.isin(item.role, roles).astype(np.float32)) * chosen
         counts = item.counts if dose >= 1.0 else thinned(item.counts, dose, clean.noise, rng)
         tensor = torch.from_numpy(counts.astype(np.float32, copy=False))[None].to(graph.gain.device)
         coarse, valid, label = (x[0] for x in graph.effective(tensor))
