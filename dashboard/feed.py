@@ -1,6 +1,7 @@
 """The websocket a page feeds on: looks at the live state every 100 ms, sends what is new, never queues.
 
-Law: one message is under way to a page at a time, the next look is taken after it has left. Its clock: Unix time.
+Law: one message is under way to a page at a time, the next look is taken after it has left. All pages look at the same
+moments, so that those which show the same share their messages. Its clock: Unix time.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dashboard.state import Seen, Wish, next_message, read_wish
-from monitor.core.views import LiveView
+from dashboard.looks import Looks
+from dashboard.state import Seen, Wish, read_wish
 
 LOOK_EVERY_S = 0.1
 FIRST_WISH_WITHIN_S = 0.25
@@ -35,8 +36,8 @@ def is_foreign(origin: str | None, host: str | None) -> bool:
 class PageFeed:
     """Feeds one page over one websocket, until either side leaves."""
 
-    def __init__(self, live: LiveView, websocket: WebSocket) -> None:
-        self._live = live
+    def __init__(self, looks: Looks, websocket: WebSocket) -> None:
+        self._looks = looks
         self._websocket = websocket
         self._wish = Wish()
         self._wished = asyncio.Event()
@@ -80,9 +81,10 @@ class PageFeed:
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_WISH_WITHIN_S):
                 await self._wished.wait()
-        seen = Seen()
+        seen: Seen | None = None
         while True:
-            message, seen = next_message(self._live, wish=self._wish, seen=seen, now_ns=time.time_ns())
+            look, until_next_s = _look_at(time.monotonic())
+            message, seen = self._looks.message(look, wish=self._wish, seen=seen, now_ns=time.time_ns())
             if message is not None:
                 try:
                     async with asyncio.timeout(SEND_WITHIN_S):
@@ -90,4 +92,11 @@ class PageFeed:
                 except (WebSocketDisconnect, TimeoutError):
                     return
                 del message
-            await asyncio.sleep(LOOK_EVERY_S)
+                _, until_next_s = _look_at(time.monotonic())
+            await asyncio.sleep(until_next_s)
+
+
+def _look_at(now_s: float) -> tuple[int, float]:
+    """The number of the present look, the same for all pages, and how long it is until the next one."""
+    look = int(now_s / LOOK_EVERY_S)
+    return look, (look + 1) * LOOK_EVERY_S - now_s

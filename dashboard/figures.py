@@ -24,8 +24,8 @@ from bokeh.plotting import figure
 INK, FAINT, PANEL, GROUND = "#e8edf2", "#93a4b5", "#1a2027", "#0f1317"
 NOT_YET, WAITING, GAP_INK = "#35414e", "#7b8fa3", "#b9c6d2"
 FLAG, CHOSEN = "#35e0ff", "#ffffff"
-LABELS = ["#7ee081", "#3b6ea8", "#f2f5f7"]
-"""Colours of labels 1, 2, 3: spike, vacuum, saturated; none of them is on the scale of the anomaly map."""
+LABELS = ["#7ee081", "#3b6ea8", "#f2f5f7", "rgba(15, 19, 23, 0.5)"]
+"""Over labels 1, 2, 3: spike, vacuum, saturated, no colour of the anomaly map; and the veil over provisional scores."""
 CLEAR = "rgba(0, 0, 0, 0)"
 HIGHEST_NEG_LOG10_P = 10
 MAP_TOOLS = "pan,wheel_zoom"

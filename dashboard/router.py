@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from dashboard.feed import PageFeed
+from dashboard.looks import Looks
 from dashboard.page import page_html
 from monitor.core.views import LiveView
 
@@ -31,6 +32,7 @@ def routes(live: LiveView) -> APIRouter:
     """The routes of the operator's page over `live`; include them in the application that serves /api."""
     router = APIRouter(include_in_schema=False)
     own = StaticFiles(directory=OWN_FILES)
+    looks = Looks(live)
     bokeh = StaticFiles(directory=Path(settings.bokehjs_path()) / "js")
 
     @router.get("/")
@@ -49,7 +51,7 @@ def routes(live: LiveView) -> APIRouter:
 
     @router.websocket("/ws")
     async def feed(websocket: WebSocket) -> None:
-        await PageFeed(live, websocket).run()
+        await PageFeed(looks, websocket).run()
 
     return router
 

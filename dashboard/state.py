@@ -143,5 +143,6 @@ def _entry(role: str, scan: str, changed: MapRows, *, whole: bool) -> dict[str, 
         "rows": changed.rows.tolist(),
         "layers": LAYERS,
         "drift_ev": changed.drift_ev.round(DRIFT_DIGITS).tolist(),
+        "provisional": changed.provisional.tolist(),
         "p_threshold": changed.p_threshold.tolist(),
     }

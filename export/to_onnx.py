@@ -6,12 +6,18 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import onnx
 import torch
+from onnx import helper, numpy_helper
 
 from training.scoring import Scores, ScoringGraph
 
 OPSET = 18
 INPUT = "counts"
+HALO = "halo"
+"""A second input: rows at the top and the bottom that have no outputs; none unless it is given."""
+EXPLAIN, EXPECTED = "explain", "expected"
+"""A third input: false where the expected spectra, an output that costs a good deal, are not wanted."""
 EXAMPLE = (2, 3, 4)
 """Batch, rows and columns of the example: all above 1, so that none is specialised away."""
 
@@ -23,18 +29,56 @@ def to_onnx(graph: ScoringGraph) -> bytes:
     the dynamo exporter takes ten.
     """
     example = torch.full((*EXAMPLE, graph.architecture.channels), 100.0)
-    sizes = {0: "batch", 1: "row", 2: "column"}
+    no_halo = torch.zeros(2, dtype=torch.int64)
+    sizes, scored = {0: "batch", 1: "row", 2: "column"}, {0: "batch", 1: "scored_row", 2: "column"}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # of the tracing exporter's own age, and of a size check inside torch
         file = Path(folder, "model.onnx")
         torch.onnx.export(
             graph.eval(),
-            (example,),
+            (example, no_halo),
             file,
             dynamo=False,
             opset_version=OPSET,
-            input_names=[INPUT],
+            input_names=[INPUT, HALO],
             output_names=list(Scores._fields),
-            dynamic_axes={**dict.fromkeys((INPUT, *Scores._fields), sizes), "drift": {0: "batch", 1: "row"}},
+            dynamic_axes={
+                INPUT: sizes,
+                **dict.fromkeys(Scores._fields, scored),
+                "drift": {0: "batch", 1: "scored_row"},
+            },
         )
-        return file.read_bytes()
+        model = onnx.load_model(file)
+    model.graph.initializer.append(numpy_helper.from_array(no_halo.numpy(), HALO))
+    _only_on_demand(model.graph, EXPECTED)
+    return model.SerializeToString()
+
+
+def _only_on_demand(graph: onnx.GraphProto, output: str) -> None:
+    """Move the nodes that serve `output` alone into a branch that is taken where the input EXPLAIN is true.
+
+    Otherwise the output is empty. It is true by default; the live monitor asks when a person looks at a pixel.
+    """
+    needed = {each.name for each in graph.output if each.name != output}
+    rest, own = [], []
+    for node in reversed(graph.node):
+        needed_here = needed.intersection(node.output)
+        (rest if needed_here else own).insert(0, node)
+        if needed_here:
+            needed.update(node.input)
+    (info,) = (each for each in graph.output if each.name == output)
+    kind = info.type.tensor_type.elem_type
+    inner = helper.make_tensor_value_info(f"{output}_asked", kind, None)
+    own[-1].output[0] = inner.name
+    nothing = helper.make_tensor(f"{output}_empty", kind, (0, 0, 0, 0), [])
+    constant = helper.make_node("Constant", [], [nothing.name], value=nothing)
+    outer = helper.make_tensor_value_info(nothing.name, kind, None)
+    asked, not_asked = (
+        helper.make_graph(nodes, name, [], [given])
+        for nodes, name, given in ((own, "asked", inner), ([constant], "not_asked", outer))
+    )
+    branch = helper.make_node("If", [EXPLAIN], [output], name=EXPLAIN, then_branch=asked, else_branch=not_asked)
+    del graph.node[:]
+    graph.node.extend([*rest, branch])
+    graph.input.append(helper.make_tensor_value_info(EXPLAIN, onnx.TensorProto.BOOL, []))
+    graph.initializer.append(helper.make_tensor(EXPLAIN, onnx.TensorProto.BOOL, [], [True]))

@@ -1,4 +1,4 @@
-"""The live monitor: one event loop that owns all state, one thread that scores.
+"""The live monitor: one event loop that owns all state, threads that score.
 
 stream -> session -> strips -> scorer -> maps -> page, and regions -> desk -> rescan link. Law: a lane that dies or is
 stuck takes the service down with a message; it never goes on looking healthy.
@@ -34,8 +34,9 @@ from monitor.io.http import create_app
 from monitor.io.lanes import Lanes
 from monitor.io.live import Live
 from monitor.io.rescan_link import RescanLink
-from monitor.io.scorer import PIXELS_PER_CALL, Scorer
-from monitor.io.scoring_thread import ScoringThread
+from monitor.io.score_lane import ScoreLane
+from monitor.io.scorer import Scorer
+from monitor.io.scoring_threads import ScoringThreads
 from monitor.io.service_manager import ServiceManager
 from monitor.io.vitals import Vitals
 from monitor.io.watchdog import Watchdog
@@ -77,11 +78,11 @@ class Monitor:
         self._manager = manager
         self._watch = Watch(limit_s=config.stuck_s)
         self._watchdog = Watchdog(self._watch, manager, limit_s=config.stuck_s)
-        self._scoring = ScoringThread(scorer)
+        self._scoring = ScoringThreads(scorer)
+        self._score = ScoreLane(self._session, self._scoring, version=version, watch=self._watch)
         self._lanes = Lanes()
         self._told_s: dict[str, float] = {}
         self._pages = pages
-        self._work = asyncio.Event()
         self._proposed: dict[str, int] = {}
 
     def stop(self) -> None:
@@ -135,7 +136,7 @@ class Monitor:
         self._source.open(context)
         for scan in self._archive.left_open():
             self._session.adopt(scan, now_ns=time.monotonic_ns())
-        self._work.set()
+        self._score.look()
 
     async def _serve(self, context: zmq.asyncio.Context, listener: socket.socket, ready: Callable[[str], None]) -> None:
         token = self._config.token.get_secret_value() if self._config.token is not None else None
@@ -144,7 +145,7 @@ class Monitor:
         self._scoring.start()
         web = self._lanes.start("web", server.serve(sockets=[listener]))
         self._lanes.start("receive", self._receive(context))
-        self._lanes.start("score", self._score())
+        self._lanes.start("score", self._score.run())
         self._lanes.start("tick", self._tick(context))
         self._lanes.start("rescan link", self._link.run())
         self._watchdog.start()
@@ -189,19 +190,7 @@ class Monitor:
             self._on(event, context)
         after = sum(scan.assembly.received_pixels for scan in self._session.active)
         self._live.heard(max(after - before, 0))
-        self._work.set()
-
-    async def _score(self) -> None:
-        while True:
-            self._watch.rest("score")
-            await self._work.wait()
-            self._work.clear()
-            for scan in self._session.active:
-                self._watch.alive("score", now_ns=time.monotonic_ns())
-                while (strip := scan.next_strip(PIXELS_PER_CALL)) is not None:
-                    scores = await self._scoring.score(strip)
-                    scan.put(strip, scores, version=self._version.bump(), now_ns=time.monotonic_ns())
-                    self._watch.alive("score", now_ns=time.monotonic_ns())
+        self._score.look()
 
     async def _tick(self, context: zmq.asyncio.Context) -> None:
         next_proposals_s = 0.0
@@ -216,7 +205,7 @@ class Monitor:
                 self._archive.retry()
             self._desk.expire(time.time_ns())
             await self._link.send_waiting()
-            self._work.set()
+            self._score.look()
             await asyncio.sleep(TICK_S)
 
     def _on(self, event: Event, context: zmq.asyncio.Context) -> None:

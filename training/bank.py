@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from monitor.core.axes import EnergyAxis
 from training.edge_shapes import every_edge
-from training.filters import Filters, pooled, taken, unit, windows
+from training.filters import Filters, pooled, products, runs_of, taken, unit, windows
 from training.latent_distance import LatentDistance
 from training.levels import Levels
 from training.mixtures import Mixtures
 from training.moved_edges import SLIGHT, WINDOWS, MovedEdges
+from training.rows import within
 
 EVIDENCE = ("spike", "intensity", "intensity 3x3", "edge", "edge 3x3", "shift", "shift 3x3", "latent")
 """What `kind` may be, in order; a spike is found before scoring (labels)."""
@@ -77,6 +78,8 @@ class FilterBank(nn.Module):
         channels, step_ev = energy.size, abs(energy.step_ev)
         window, edge = windows(channels, step_ev), every_edge(energy)
         self._shapes = (window, _wider(window), edge, edge)
+        everything = [(slice(0, channels), slice(0, edge[0].shape[1]))]
+        self._runs = (runs_of(window), runs_of(self._shapes[1]), everything, everything)
         for family, (columns, _, _) in enumerate(self._shapes):
             self.register_buffer(f"spread_{family}", torch.ones(columns.shape[1]))
         self.register_buffer("windows", window[0], persistent=False)
@@ -131,25 +134,37 @@ class FilterBank(nn.Module):
         self.unit.copy_(torch.cat(unit))
 
     def forward(
-        self, residual: Tensor, expected: Tensor, sigma: Tensor, valid: Tensor, latent: Tensor, dose: Tensor
+        self,
+        residual: Tensor,
+        expected: Tensor,
+        sigma: Tensor,
+        valid: Tensor,
+        latent: Tensor,
+        dose: Tensor,
+        halo: Tensor | None = None,
     ) -> Evidence:
         """Evidence of every filter, in spreads of clean pixels at the training's dose.
 
         `residual` counts (..., channel) are 0 where `valid` is, `sigma` is what they should scatter by; `latent`
-        (..., latent); `dose` (..., 1) of the usual.
+        (..., latent); `dose` (..., 1) of the usual. The rows of the `halo` (training/rows.py) that all but `latent`
+        have beyond it are summed over, and not in the evidence.
         """
         whitened = self.mixtures(residual, dose) / sigma
         three = pooled(whitened.clamp(-HEARD, HEARD)) * pooled(valid[..., None]).clamp_min(1.0).rsqrt()
-        linear = [
-            seen @ (columns / spread)
-            for seen, (columns, spread) in zip((whitened, three, whitened, three), self.linear(), strict=True)
-        ]
         numerator, information = self.moved(whitened, expected, sigma)
+        whitened, three = within(whitened, halo), within(three, halo)
+        linear = [
+            products(seen, columns / spread, runs)
+            for seen, (columns, spread), runs in zip(
+                (whitened, three, whitened, three), self.linear(), self._runs, strict=True
+            )
+        ]
         heard = HEARD * (information + SLIGHT).sqrt()
-        numerators = numerator, pooled(torch.minimum(numerator, heard).maximum(-heard))
-        informations = information, pooled(information)
+        together = pooled(torch.minimum(numerator, heard).maximum(-heard))
+        numerators = within(numerator, halo), within(together, halo)
+        informations = within(information, halo), within(pooled(information), halo)
         shift = (
-            self.moved.evidence(numerator, information, 1),
+            self.moved.evidence(numerators[0], informations[0], 1),
             self.moved.evidence(numerators[1], informations[1], 9),
         )
         return Evidence(three, tuple(linear), shift, numerators, informations, *self.latent(latent))

@@ -6,6 +6,8 @@ noise has variance 1 whatever the composition. Tensors are (batch, row, column, 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,7 +18,11 @@ NARROWEST = 0.7
 """Of a window, in channels."""
 WIDER = 1.6
 """How many times wider than the narrowest the next window must be to see anything else."""
+MOST_RUNS = 16
+RUN_COST, CHANNEL_COST = 4096, 16
+"""What a product with one more run of filters costs, and each channel copied for it, in multiplications."""
 Filters = tuple[Tensor, Tensor, Tensor]
+Run = tuple[slice, slice]
 
 
 def windows(channels: int, step_ev: float) -> Filters:
@@ -32,6 +38,40 @@ def windows(channels: int, step_ev: float) -> Filters:
         middles.append(at)
         halves.append(torch.full_like(at, round(2 * width)))
     return unit(torch.cat(columns, 1)), torch.cat(middles), torch.cat(halves)
+
+
+def runs_of(filters: Filters) -> list[Run]:
+    """Filters (in order) in runs of neighbours of one width, each as the (channels, filters) that are not all 0.
+
+    A narrow window looks at a few channels only: products with runs take a third of those with the whole matrix.
+    """
+    columns, _, half = filters
+    runs: list[Run] = []
+    first = 0
+    for size in torch.unique_consecutive(half, return_counts=True)[1].tolist():
+        parts = range(1, min(MOST_RUNS, size) + 1)
+        cut = [_cut(columns, torch.linspace(first, first + size, n + 1).round().int().tolist()) for n in parts]
+        runs += min(cut, key=_cost)
+        first += size
+    return runs
+
+
+def products(x: Tensor, columns: Tensor, runs: list[Run]) -> Tensor:
+    """Spectra (..., channel) @ columns (channel, filter), run by run."""
+    return torch.cat([x[..., channels] @ columns[channels, filters] for channels, filters in runs], -1)
+
+
+def _cut(columns: Tensor, bounds: list[int]) -> list[Run]:
+    runs: list[Run] = []
+    for first, last in pairwise(bounds):
+        seen = columns[:, first:last].abs().amax(1).nonzero()
+        runs.append((slice(int(seen.min()), int(seen.max()) + 1), slice(first, last)))
+    return runs
+
+
+def _cost(runs: list[Run]) -> int:
+    sizes = [(channels.stop - channels.start, filters.stop - filters.start) for channels, filters in runs]
+    return sum(channels * (filters + CHANNEL_COST) + RUN_COST for channels, filters in sizes)
 
 
 def unit(columns: Tensor) -> Tensor:

@@ -92,12 +92,11 @@ class Labels(nn.Module):
         """Label and mend raw counts (batch, row, column, energy), float32, NaN where missing."""
         total = over_energy(counts)
         present = torch.isfinite(total)
-        clean = torch.where(present, counts, 0.0)
+        clean = _zero_where(~present[..., 0], counts)
         suspicion = _step_down(clean) * self.sharpness
         dose = total / self.brightness.clamp_min(1.0)
         usual = (variance(self.noise, self.level * dose) / variance(self.noise, self.level)).sqrt()[..., 0]
-        # The first pixel is looked at in any case: ONNX Runtime gives tensors without a row other shapes than torch.
-        suspects = F.pad(torch.nonzero(suspicion.amax(-1) > usual), (0, 0, 0, 1))
+        suspects = _places(suspicion.amax(-1) > usual)
         block, seen = _three_by_three(clean, present[..., 0], suspects)
         at = _flat(counts, *suspects.unbind(1))
         spikes = tested(block, seen, suspicion.flatten(0, 2)[at] / usual.flatten()[at, None], self.noise)
@@ -108,11 +107,27 @@ class Labels(nn.Module):
         excess = torch.zeros_like(clean[..., :2]).flatten(0, 2).index_put((at,), spikes.excess)
         spike = label.flatten().index_put((at,), spikes.found.long()).view_as(label)
         mended = mended.view_as(clean)
-        label = torch.where(over_energy(mended)[..., 0] < VACUUM_SHARE * self.brightness, VACUUM, label)
+        bright = total.flatten().index_put((at,), over_energy(spikes.spectra)[:, 0]).view_as(label)
+        label = torch.where(bright < VACUUM_SHARE * self.brightness, VACUUM, label)
         label = torch.where(spike > 0, SPIKE, label)
         label = torch.where(mended.amax(-1) >= self.full, SATURATED, label)
         label = torch.where(present[..., 0], label, 0)
         return Labelled(mended, present[..., 0].to(counts.dtype), label, channel, excess.view_as(clean[..., :2]))
+
+
+def _places(there: Tensor) -> Tensor:
+    """Where `there` (batch, row, column) is true, (place, 3), and the first pixel in any case.
+
+    ONNX Runtime gives tensors without a row other shapes than torch.
+    """
+    return F.pad(torch.nonzero(there), (0, 0, 0, 1))
+
+
+def _zero_where(gone: Tensor, counts: Tensor) -> Tensor:
+    """Counts (batch, row, column, energy), 0 in pixels that are `gone`; a choice for each channel would cost more."""
+    at = _flat(counts, *_places(gone).unbind(1))
+    spectra = torch.where(gone.flatten()[at, None], 0.0, counts.flatten(0, 2)[at])
+    return counts.flatten(0, 2).index_put((at,), spectra).view_as(counts)
 
 
 def _step_down(counts: Tensor) -> Tensor:

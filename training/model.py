@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from monitor.core.axes import EnergyAxis
 from training.convolution import Convolution, Expansion
+from training.rows import within
 from training.shift import RowShift, move, move_share, over_energy
 
 STRIDES = (4, 3, 5)
@@ -98,7 +99,10 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def up(self, z: Tensor) -> Tensor:
-        """Latent (batch, latent, 1, row, column) to (batch, 1, coarse, row, column): log share over the mean's."""
+        """Latent (batch, latent, 1, row, column) to (batch, 1, coarse, row, column): log share over the mean's.
+
+        Looks at a pixel's own latent alone.
+        """
         raise NotImplementedError
 
     def set_input_scale(self, spectra: Tensor) -> None:
@@ -132,14 +136,19 @@ class Network(nn.Module):
         """Share of the counts in each coarse channel, (batch, row, column, coarse), before the row's shift."""
         return torch.softmax(self.up(z)[:, 0].permute(0, 2, 3, 1) + self.log_mean, -1)
 
-    def forward(self, coarse: Tensor, valid: Tensor, noise: Tensor | None = None) -> Normal:
-        """What is normal at each pixel.
+    def forward(
+        self, coarse: Tensor, valid: Tensor, noise: Tensor | None = None, *, halo: Tensor | None = None, kept: int = 0
+    ) -> Normal:
+        """What is normal at each pixel; of the rows in the `halo` at most `kept` on either side are rebuilt.
 
         `coarse` (batch, row, column, coarse) effective counts, 0 where missing; `valid` (batch, row, column) 1 or 0;
         `noise` like the latent mean, standard normal, while training.
         """
         drift = self.row_shift(coarse, valid, self.log_mean.exp())
-        mu, log_variance = self.encode(coarse, valid, drift)
+        mu, log_variance = (
+            within(x.movedim(3, 1), halo, kept).movedim(1, 3) for x in self.encode(coarse, valid, drift)
+        )
+        drift = within(drift, halo, kept)
         z = mu if noise is None else mu + noise * (0.5 * log_variance).exp()
         unshifted = self.decode(z)
         return Normal(move_share(unshifted, drift), unshifted, mu, log_variance, drift)

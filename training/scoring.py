@@ -16,13 +16,16 @@ from torch import Tensor, nn
 from monitor.core.noise import NoiseEstimate
 from training.bank import Evidence, FilterBank, Peaks
 from training.drift import along_rows, of_pixels
-from training.labels import LOOK_ROWS, SATURATED, SPIKE, VACUUM, Labels
+from training.labels import LOOK_ROWS, SATURATED, SPIKE, VACUUM, Labelled, Labels
 from training.model import Architecture, Cvae
 from training.paper_network import PaperNetwork
+from training.rows import rest, within
 from training.shift import SMALLEST_SHARE, move, over_energy
 from training.verdict import verdicts
 
 NETWORKS = {"cvae": Cvae, "paper": PaperNetwork}
+POOLED_ROWS = 1
+"""Rows on either side in the 3 x 3 sums of residuals."""
 FLOOR = 1.0
 """Counts added to each variance, so that a single count in a vacuum is no event."""
 LEAST_SCORE, USUAL_SCORE, SCORE_UNIT = 0.0, 3.0, 0.4
@@ -96,7 +99,7 @@ class ScoringGraph(nn.Module):
     @property
     def halo_rows(self) -> int:
         """Rows on either side that a score depends on: spike test, the network's reach, the 3 x 3 sum of residuals."""
-        return LOOK_ROWS + self.cvae.reach + 1
+        return LOOK_ROWS + self.cvae.reach + POOLED_ROWS
 
     def set_mean(self, mean: Tensor) -> None:
         """Take the mean spectrum (energy,) of the training data, in counts."""
@@ -111,17 +114,23 @@ class ScoringGraph(nn.Module):
         a = self.architecture
         if a.rebin == 1:
             return counts
-        padded = F.pad(counts, (0, a.coarse * a.rebin - a.channels))
-        return padded.reshape(*counts.shape[:-1], a.coarse, a.rebin).sum(-1)
+        padded = F.pad(counts, (0, left_over)) if (left_over := a.coarse * a.rebin - a.channels) else counts
+        parts = padded.reshape(*counts.shape[:-1], a.coarse, a.rebin).unbind(-1)
+        return sum(parts[1:], parts[0])
 
     def effective(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Coarse counts over gain, spikes mended, 0 where missing; the mask, 1.0 where finite; the label."""
         seen = self.labels(counts)
         return self.rebinned(seen.counts) / self.gain, seen.valid, seen.label
 
-    def found(self, coarse: Tensor, valid: Tensor) -> Found:
-        """Evidence of effective counts (batch, row, column, coarse), 0 where `valid` (batch, row, column) is."""
-        normal = self.cvae(coarse, valid)
+    def found(self, coarse: Tensor, valid: Tensor, halo: Tensor | None = None) -> Found:
+        """Evidence of effective counts (batch, row, column, coarse), 0 where `valid` (batch, row, column) is.
+
+        Rows of the `halo` (training/rows.py) are not in it.
+        """
+        normal = self.cvae(coarse, valid, halo=halo, kept=POOLED_ROWS)
+        coarse, valid = within(coarse, halo, POOLED_ROWS), within(valid, halo, POOLED_ROWS)
+        halo = rest(halo, POOLED_ROWS)
         total = over_energy(coarse).clamp_min(0.0)
         drift = along_rows(coarse, valid, normal.unshifted * total, normal.drift)
         expected = move(normal.unshifted, drift).clamp_min(SMALLEST_SHARE) * total
@@ -131,18 +140,24 @@ class ScoringGraph(nn.Module):
         sigma = (expected * (1.0 + self.over_dispersion * expected) + (FLOOR + self.floor)).sqrt()
         latent = normal.mean[:, :, 0].permute(0, 2, 3, 1)
         dose = total / self.cvae.usual_total
-        evidence = self.bank(coarse - expected, expected, sigma, valid, latent, dose)
+        evidence = self.bank(coarse - expected, expected, sigma, valid, within(latent, halo), dose, halo)
         peaks = self.bank.peaks(evidence)
-        return Found(evidence, peaks, share, total, sigma, dose, latent, drift + left, valid)
+        own = (within(x, halo) for x in (share, total, sigma, dose, latent, drift + left, valid))
+        return Found(evidence, peaks, *own)
 
     def levelled(self, found: Found) -> tuple[Tensor, Tensor]:
         """How far the strongest evidence is beyond the usual, and total effective counts, (batch, row, column)."""
         return self.bank.levels(found.peaks.strength, found.dose).amax(-1), found.total[..., 0]
 
-    def forward(self, counts: Tensor) -> Scores:
-        """Score raw counts (batch, row, column, energy), float32, NaN where missing."""
-        seen = self.labels(counts)
-        found = self.found(self.rebinned(seen.counts) / self.gain, seen.valid)
+    def forward(self, counts: Tensor, halo: Tensor | None = None) -> Scores:
+        """Score raw counts (batch, row, column, energy), float32, NaN where missing.
+
+        Rows of the `halo` (training/rows.py) have no scores of their own: they are not in the outputs.
+        """
+        seen = Labelled(*(within(x, halo, self.halo_rows - LOOK_ROWS) for x in self.labels(counts)))
+        halo = rest(halo, self.halo_rows - LOOK_ROWS)
+        found = self.found(self.rebinned(seen.counts) / self.gain, seen.valid, halo)
+        seen = Labelled(*(within(x, halo) for x in seen))
         levelled = self.bank.levels(found.peaks.strength, found.dose)
         best = levelled.argmax(-1)
         coarse_ev = self.architecture.coarse_energy.step_ev

@@ -116,6 +116,7 @@ export class MapPair {
       const label = this.maps.labelOf(row * this.maps.columns + column);
       if (label > 0) lines.push(`${labelName(this.labelNames[label - 1])}: no anomaly`);
       lines.push(`score ${fixed(at("score"))}, near ${fixed(at("energy_ev"))} eV`);
+      if (this.maps.isProvisional(row)) lines.push("provisional: rows around it are still to come");
     }
     lines.push(`${whole(at("total"))} counts`);
     return lines.join("\n");

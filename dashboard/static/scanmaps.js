@@ -2,6 +2,7 @@
 
 export const NOT_YET = 0.5;
 export const WAITING = 1.5;
+const PROVISIONAL = 4;  // after the labels, 1 to 3
 
 export class ScanMaps {
   constructor(scan, [rows, columns], names) {
@@ -12,11 +13,15 @@ export class ScanMaps {
     this.negLog10P = new Float32Array(rows * columns).fill(NaN);
     this.pThreshold = new Float64Array(rows);
     this.driftEv = new Float64Array(rows).fill(NaN);
+    this.provisional = new Uint8Array(rows);
   }
 
   apply(entry) {
     this.pThreshold.set(entry.p_threshold);
-    entry.rows.forEach((row, at) => { this.driftEv[row] = entry.drift_ev[at] ?? NaN; });
+    entry.rows.forEach((row, at) => {
+      this.driftEv[row] = entry.drift_ev[at] ?? NaN;
+      this.provisional[row] = entry.provisional[at];
+    });
     for (const [name, changed] of Object.entries(entry.arrays)) {
       entry.rows.forEach((row, at) => {
         this.layers[name].set(changed.subarray(at * this.columns, (at + 1) * this.columns), row * this.columns);
@@ -66,9 +71,15 @@ export class ScanMaps {
     return this.layers.label[index] || 0;
   }
 
-  /** Labelled pixels, into `out`: the label's number, NaN elsewhere. */
+  isProvisional(row) {
+    return this.provisional[row] === 1;
+  }
+
+  /** Labelled pixels, into `out`: the label's number; PROVISIONAL where a score will be replaced, NaN elsewhere. */
   labels(out) {
-    for (let i = 0; i < out.length; i += 1) out[i] = this.labelOf(i) || NaN;
+    for (let i = 0; i < out.length; i += 1) {
+      out[i] = this.labelOf(i) || (this.isProvisional(Math.floor(i / this.columns)) ? PROVISIONAL : NaN);
+    }
   }
 
   countFlagged() {

@@ -74,6 +74,7 @@ function counters(scan, health) {
     ["Size", `${scan.shape[0]} rows × ${scan.shape[1]} columns`],
     ["Pixels received", `${whole(pixels.received)} of ${whole(all)}`],
     ["Pixels scored", whole(pixels.scored)],
+    ["Pixels scored provisionally", whole(pixels.provisional)],
     ["Pixels missing", whole(pixels.missing), pixels.missing > 0],
     ["Pixels flagged", whole(pixels.flagged)],
     ...Object.entries(scan.labels).filter(([, count]) => count > 0)

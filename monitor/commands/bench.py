@@ -6,6 +6,7 @@ import os
 import platform
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,48 +16,73 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from monitor.commands.bench_stream import measure_stream
+from monitor.commands.bench_rivals import measure_rivals
+from monitor.commands.bench_stream import Load, measure_stream
 from monitor.commands.first_model import TRAINING_SEED, call, first_model
 from monitor.core.errors import UsageError
 from monitor.core.resampling import resampler
 from monitor.files.spectrum_image import write_spectrum_image
 from monitor.io.scorer import Scorer, load_scorer, strips_of
 from monitor.sim.acquisition import acquire
-from monitor.sim.scene import SCENES
+from monitor.sim.scene import SCENES, window_of
 
 REPEATS = 3
-BULK_PIXELS = 4096
+RATES_PER_S = (2000.0, 4000.0, 8000.0, 16000.0)
+COLUMNS = 128
 Row = dict[str, float | int | str]
 
 
 def bench(
     what: Annotated[str, typer.Argument(help="stream, score or train.")],
     *,
-    model: Annotated[Path | None, typer.Option(help="MODEL.onnx; one is trained in a moment without.")] = None,
+    model: Annotated[list[Path] | None, typer.Option(help="MODEL.onnx, more than one for a sweep.")] = None,
+    channels: Annotated[list[int] | None, typer.Option(help="Without a model: train one in a moment, so wide.")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
-    seconds: Annotated[float, typer.Option(min=1, help="Length of each streamed scan in s.")] = 10.0,
+    rate: Annotated[list[float] | None, typer.Option(min=1, help="Of the stream: spectra per second.")] = None,
+    columns: Annotated[list[int] | None, typer.Option(min=1, help="Of the stream: pixels a row.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Of the stream: at each rate.")] = 10.0,
+    browser: Annotated[Path | None, typer.Option(help="Of the stream: a Chromium that shows the page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure spectra/s of the stream, of scoring, or the time of a training."""
+    """Measure spectra/s of the stream, of scoring, or the time of a training; options may be given several times."""
+    tables: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         if what == "train":
-            rows = [_train(folder)]
-        elif what in ("score", "stream"):
-            chosen = model if model is not None else first_model(SCENES["demo"], folder, quiet=True)
-            scorer = load_scorer(chosen, device)
-            rows = _score(scorer) if what == "score" else measure_stream(chosen, scorer.card.energy, seconds, folder)
+            tables[what] = [_train(folder)]
+        elif what == "score":
+            tables[what] = [
+                row for chosen in _models(model, channels, folder) for row in _score(load_scorer(chosen, device))
+            ]
+        elif what == "stream":
+            load = Load(rates_per_s=rate or RATES_PER_S, columns=columns or [COLUMNS], seconds=seconds, browser=browser)
+            tables = {what: [], "the same machine, counts in memory": []}
+            for number, chosen in enumerate(_models(model, channels, folder)):
+                (place_of_its_own := folder / str(number)).mkdir()
+                card = load_scorer(chosen, "cpu").card
+                tables[what] += measure_stream(chosen, device, card, load, place_of_its_own)
+                tables["the same machine, counts in memory"] += measure_rivals(load_scorer(chosen, device))
         else:
             raise UsageError(f"there is no benchmark {what!r}; wanted stream, score or train")
     if as_json:
-        typer.echo(
-            msgspec.json.encode({"bench": what, "cores": os.cpu_count(), "machine": platform.machine(), "rows": rows})
-        )
+        first, *more = tables.values()
+        told = {"bench": what, "cores": os.cpu_count(), "machine": platform.machine(), "rows": first}
+        typer.echo(msgspec.json.encode(told | ({"rivals": more[0]} if more else {})))
         return
-    table = Table(*rows[0], title=f"{what}, {os.cpu_count()} cores, {platform.machine()}")
-    for row in rows:
-        table.add_row(*(_shown(value) for value in row.values()))
-    Console().print(table)
+    for title, rows in tables.items():
+        table = Table(*rows[0], title=f"{title}, {os.cpu_count()} cores, {platform.machine()}")
+        for row in rows:
+            table.add_row(*(_shown(value) for value in row.values()))
+        Console().print(table)
+
+
+def _models(given: list[Path] | None, channels: list[int] | None, folder: Path) -> list[Path]:
+    """The models given, or those of a clean simulated specimen in so many channels."""
+    if given:
+        return given
+    demo = SCENES["demo"]
+    scenes = [replace(demo, name=f"demo{size}", energy=window_of(size)) for size in channels or [demo.energy.size]]
+    return [first_model(scene, folder, quiet=True) for scene in scenes]
 
 
 def _shown(value: float | str) -> str:
@@ -72,12 +98,13 @@ def _score(scorer: Scorer) -> list[Row]:
     same = resampler(energy, energy)
     assert same is not None
     rows: list[Row] = []
-    for name, pixels in (("bulk", BULK_PIXELS), ("row by row", counts.shape[1])):
+    for name, pixels in (("bulk", None), ("row by row", counts.shape[1])):
         best_s = np.inf
         for _ in range(REPEATS + 1):  # the first one warms up
             begun_s = time.perf_counter()
-            for strip in strips_of(counts, received, card=scorer.card, resample=same, pixels=pixels):
-                scorer.score(strip)
+            strips = strips_of(counts, received, card=scorer.card, resample=same, pixels=pixels)
+            for _ in scorer.over(strips, scorer.score):
+                pass
             best_s = min(best_s, time.perf_counter() - begun_s)
         rows.append(
             {

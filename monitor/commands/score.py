@@ -73,8 +73,9 @@ def score_map(scorer: Scorer, image: SpectrumImage, *, received: NDArray[np.bool
     maps = LiveMaps.empty(ScanGrid(rows=rows, columns=columns))
     with Progress(disable=quiet, transient=True) as progress:
         task = progress.add_task("scoring", total=rows)
-        for strip in strips_of(image.counts, received, card=card, resample=resample):
-            maps.put(strip.row0, scorer.score(strip), card.calibration, card.energy)
+        strips = strips_of(image.counts, received, card=card, resample=resample)
+        for strip, scores in scorer.over(strips, scorer.score):
+            maps.put(slice(strip.row0, strip.row1), scores, card.calibration, card.energy)
             progress.update(task, completed=strip.row1)
     return maps
 

@@ -7,6 +7,7 @@ its whole map is judged at once: flags of a finished scan depend on its maps alo
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import msgspec
 import numpy as np
@@ -60,27 +61,33 @@ class FlagRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunningFlags:
-    """Thresholds of the rows of one open scan: each row keeps the one that it got with its first score."""
+    """Thresholds of the rows of one open scan: each row keeps the one that it got with its first final score."""
 
     def __init__(self, rule: FlagRule, grid: ScanGrid) -> None:
         self._grid = grid
         self._order: list[int] = []
         self._begin(rule)
 
-    def scored(self, row0: int, p_values: NDArray[np.floating]) -> None:
-        """Rows from `row0` on have got `p_values` (row, column); those that had none before are judged now."""
-        for row, values in enumerate(p_values, start=row0):
-            if not self._judged[row] and np.isfinite(values).any():
+    def scored(self, rows: Iterable[int], p_values: NDArray[np.floating]) -> None:
+        """`rows` of the map `p_values` (row, column) are scored; those that were not before are judged now."""
+        for row in rows:
+            if not self._judged[row] and np.isfinite(p_values[row]).any():
                 self._judged[row] = True
                 self._order.append(row)
-                self._judge(row, values)
+                self._thresholds[row] = self._threshold(p_values[row])
+
+    def glimpsed(self, rows: Iterable[int], p_values: NDArray[np.floating]) -> None:
+        """`rows` of the map are scored provisionally: judged each as if it were the next, which uses up nothing."""
+        for row in rows:
+            if not self._judged[row]:
+                self._thresholds[row] = self._threshold(p_values[row], spend=False)
 
     def change(self, rule: FlagRule, p_values: NDArray[np.floating]) -> None:
         """Another rule: rows of the map (row, column) are judged anew in the order in which they came."""
         self._begin(rule)
         for row in self._order:
             self._judged[row] = True
-            self._judge(row, p_values[row])
+            self._thresholds[row] = self._threshold(p_values[row])
 
     def thresholds(self) -> NDArray[np.float32]:
         """The p-value up to which each row flags, (row,); 0 where nothing has been judged yet."""
@@ -92,8 +99,7 @@ class RunningFlags:
         self._judged = np.zeros(self._grid.rows, np.bool_)
         self._thresholds = np.zeros(self._grid.rows, np.float32)
 
-    def _judge(self, row: int, p_values: NDArray[np.floating]) -> None:
+    def _threshold(self, p_values: NDArray[np.floating], *, spend: bool = True) -> float:
         if self._online is None:
-            self._thresholds[row] = self._rule.threshold(p_values, self._grid.pixels)
-        else:
-            self._thresholds[row] = min(self._online.test(p_values), LARGEST_P)
+            return self._rule.threshold(p_values, self._grid.pixels)
+        return min(self._online.test(p_values, spend=spend), LARGEST_P)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,10 @@ class Scores:
             drift_ev=given["drift"],
         )
 
+    def of_rows(self, chosen: NDArray[np.bool_]) -> Scores:
+        """Those of the `chosen` (row,)."""
+        return Scores(**{each.name: getattr(self, each.name)[chosen] for each in fields(self)})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveMaps:
@@ -93,9 +97,10 @@ class LiveMaps:
             drift_ev=np.full(grid.rows, np.nan, np.float32),
         )
 
-    def put(self, row0: int, scores: Scores, calibration: Calibration, energy: EnergyAxis) -> None:
-        """Write the scores of the rows from `row0` on; `energy` is the model's axis."""
-        rows = slice(row0, row0 + scores.score.shape[0])
+    def put(
+        self, rows: NDArray[np.integer] | slice, scores: Scores, calibration: Calibration, energy: EnergyAxis
+    ) -> None:
+        """Write the scores of `rows`; `energy` is the model's axis."""
         known = np.isfinite(scores.score)
         ends_ev = np.sort(energy.at(scores.span), axis=-1)  # the axis may run downwards
         self.score[rows] = np.where(known, scores.score, np.nan)
@@ -109,9 +114,9 @@ class LiveMaps:
         self.amount_error[rows] = np.where(known, scores.amount[..., 1], np.nan)
         self.drift_ev[rows] = np.where(known.any(1), scores.drift_ev, np.nan)
 
-    @property
-    def scored_pixels(self) -> int:
-        return int(np.count_nonzero(np.isfinite(self.score)))
+    def scored_pixels(self, rows: NDArray[np.bool_] | slice = slice(None)) -> int:
+        """Pixels with a score in `rows`."""
+        return int(np.count_nonzero(np.isfinite(self.score[rows])))
 
     def flag(self, thresholds: float | NDArray[np.float32]) -> NDArray[np.bool_]:
         """Pixels with a p-value up to the threshold, one for all or one a row; no missing and no labelled pixel."""

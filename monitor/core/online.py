@@ -24,8 +24,11 @@ class BatchBH:
         self._tested = 0
         self._level, self._flags, self._most = np.zeros((3, batches))
 
-    def test(self, p_values: NDArray[np.floating]) -> float:
-        """The p-value up to which this batch is flagged, 0.0 where nothing is; p-values that are NaN do not count."""
+    def test(self, p_values: NDArray[np.floating], *, spend: bool = True) -> float:
+        """The p-value up to which this batch is flagged, 0.0 where nothing is; p-values that are NaN do not count.
+
+        `spend` False only asks: later batches are tested as if it had not been.
+        """
         p = np.sort(np.asarray(p_values, dtype=np.float64), axis=None)
         p = p[np.isfinite(p)]
         if p.size == 0:
@@ -33,6 +36,8 @@ class BatchBH:
         level = min(self._left() * (p.size + self._flags.sum()) / p.size, self._fdr)
         bar = level * np.arange(1, p.size + 1) / p.size
         flags = _last(p <= bar)
+        if not spend:
+            return float(p[flags - 1]) if flags else 0.0
         self._level[self._tested] = level
         self._flags[self._tested] = flags
         # R+ of the paper: the most flags that one p-value turned to 0 could bring; the largest one brings them

@@ -71,6 +71,10 @@ class Recovery:
         self._asked_for_all = cut_short and len(gaps) <= MAX_RANGES
         return ranges
 
+    def lost(self, now_ns: int) -> bool:
+        """True when a gap has stood for longer than reordering explains, and there is nobody to ask."""
+        return self.endpoint is None and self._gap_since_ns is not None and now_ns - self._gap_since_ns >= GRACE_NS
+
     def hopeless(self, *, end_known: bool, ended_ns: int, now_ns: int) -> bool:
         """True when a scan that ended at `ended_ns` should not wait any longer for what is missing.
 

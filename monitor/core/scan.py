@@ -19,7 +19,7 @@ from monitor.core.messages import BlockArrived, ScanEnded, ScanStarted
 from monitor.core.model_card import Card
 from monitor.core.regions import FlaggedRegion, find_regions
 from monitor.core.resampling import Resampler, resampler
-from monitor.core.strips import Strip, StripPlanner, cut_strip
+from monitor.core.strips import Run, Strip, StripPlanner, cut_strip
 
 LATENCIES_KEPT = 4096
 LATE_MS = 1000.0
@@ -74,6 +74,8 @@ class Scan:
         self.maps = maps if maps is not None else LiveMaps.empty(started.grid)
         self.assembly = Assembly(started, arrays, total)
         self.row_version = np.zeros(started.grid.rows, np.int64)
+        self.provisional = np.zeros(started.grid.rows, np.bool_)
+        self._scored_by = np.zeros(started.grid.rows, np.int64)
         self.wire_errors = Counter(record.wire_errors)
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.card = card
@@ -141,6 +143,17 @@ class Scan:
             self._touch(placement.row0, placement.row1, version=version, now_ns=now_ns)
         return placement
 
+    def give_up_gaps(self, *, now_ns: int) -> None:
+        """What has been passed over will not come: rows beside it are scored for good, and again if it comes after all.
+
+        What lies before the first or beyond the last row with a pixel may be still to come.
+        """
+        begun = np.flatnonzero(self.assembly.received_per_row)
+        passed_over = ~self.assembly.complete_rows
+        passed_over[: begun[0] if begun.size else None] = False
+        passed_over[begun[-1] if begun.size else 0 :] = False
+        self._planner.give_up(passed_over, now_ns=now_ns)
+
     def finish(self, *, now_ns: int) -> None:
         """No more blocks are awaited: score the rest as it is."""
         self._planner.finish(now_ns=now_ns)
@@ -149,26 +162,32 @@ class Scan:
         """The next strip to score, of about `max_pixels` pixels without halo; None where nothing is ready."""
         if self._resample is None:
             return None
-        rows = self._planner.take(max(1, max_pixels // self.started.grid.columns))
-        return None if rows is None else self.strip(*rows)
+        run = self._planner.take(max(1, max_pixels // self.started.grid.columns))
+        return None if run is None else self.strip(run)
 
-    def strip(self, row0: int, row1: int) -> Strip | None:
-        """Rows [row0, row1) with their halo as the model wants them; None where the axis does not cover the model's."""
+    def strip(self, run: Run) -> Strip | None:
+        """Rows with their halo as the model wants them; None where the axis does not cover the model's."""
         resample = self._resample or resampler(self.started.energy, self.card.energy)
         if resample is None:
             return None
         arrays, halo = self.assembly.arrays, self.card.halo[0]
-        return cut_strip(arrays.counts, arrays.pixel_seq > 0, row0, row1, halo=halo, resample=resample)
+        return cut_strip(arrays.counts, arrays.pixel_seq, run, halo=halo, resample=resample)
 
     def put(self, strip: Strip, scores: Scores, *, version: int, now_ns: int) -> None:
-        """Take the scores of a strip's core rows."""
-        self.maps.put(strip.row0, scores, self.card.calibration, self.card.energy)
-        self._running.scored(strip.row0, self.maps.p_value[strip.row0 : strip.row1])
+        """Take the scores of a strip's core rows; a row that a later strip has scored keeps what that one said."""
+        rows = np.arange(strip.row0, strip.stop)
+        newer = self._scored_by[rows] < strip.number
+        rows = rows[newer]
+        self._scored_by[rows] = strip.number
+        self.maps.put(rows, scores.of_rows(newer), self.card.calibration, self.card.energy)
+        self.provisional[rows] = rows >= strip.row1
+        self._running.scored(rows[rows < strip.row1], self.maps.p_value)
+        self._running.glimpsed(rows[rows >= strip.row1], self.maps.p_value)
         self._judge_anew()
         latencies_ms = self._planner.done(strip.row0, strip.row1, now_ns=now_ns)
         self._latencies_ms.extend(latencies_ms)
         self.record.late_rows += int(np.count_nonzero(latencies_ms > LATE_MS))
-        self.row_version[strip.row0 : strip.row1] = version
+        self.row_version[rows] = version
 
     def close(self, state: str) -> None:
         """Settle the final state and what the record keeps."""
@@ -198,15 +217,16 @@ class Scan:
         return self._flagged
 
     def regions(self) -> list[FlaggedRegion]:
-        """Regions of flagged pixels as of now, the strongest first."""
+        """Regions of flagged pixels as of now, the strongest first; a provisional flag makes none."""
         if self._regions is None:
-            self._regions = find_regions(self.maps, self.flagged(), self.card)
+            self._regions = find_regions(self.maps, self.flagged() & ~self.provisional[:, None], self.card)
         return self._regions
 
     def set_rule(self, rule: FlagRule) -> None:
         """Flag by another rule."""
         self.record.rule = rule
         self._running.change(rule, self.maps.p_value)
+        self._running.glimpsed(np.flatnonzero(self.provisional), self.maps.p_value)
         self._judge_anew()
 
     def view(self) -> views.ScanView:
@@ -222,7 +242,8 @@ class Scan:
             energy=started.energy,
             pixels=views.PixelCounts(
                 received=received,
-                scored=self.maps.scored_pixels,
+                scored=self.maps.scored_pixels(~self.provisional),
+                provisional=self.maps.scored_pixels(self.provisional),
                 missing=started.grid.pixels - received,
                 flagged=int(np.count_nonzero(self.flagged())),
             ),

@@ -138,6 +138,8 @@ class Session:
             ranges = active.recovery.due(
                 ledger, end_known=active.scan.ended is not None, over=active.ended_ns is not None, now_ns=now_ns
             )
+            if active.recovery.lost(now_ns):
+                active.scan.give_up_gaps(now_ns=now_ns)
             if ranges and active.recovery.endpoint:
                 yield ResendWanted(scan=active.scan.id, endpoint=active.recovery.endpoint, ranges=ranges)
             yield from self._close_if_done(active, now_ns)

@@ -1,7 +1,8 @@
 """Rows ready to score: when a row's neighbourhood is complete, and the strip of counts that its scores need.
 
 A score reads its whole row and `halo` rows on either side, so the unit of work is a run of full rows with its halo.
-Missing pixels are NaN in a strip; the graph treats them like the outside of the map.
+Missing pixels are NaN in a strip; the graph treats them like the outside of the map. So it treats rows that are still
+to come, which gives the newest rows a provisional score at once.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from monitor.core.resampling import Resampler
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
-    """A copy of the rows around [row0, row1); the first `above` rows are halo.
+    """A copy of the rows around [row0, stop); the first `above` rows are halo.
 
+    Scores of [row0, row1) are final, those of [row1, stop) provisional: rows of their neighbourhood are still to come.
+    Strips of a scan are numbered in the order in which they were cut; those of a whole map need no number.
     `raw` (row, column, channel) are counts as recorded, `received` (row, column) is False where a pixel is missing.
     """
 
+    number: int
     row0: int
     row1: int
+    stop: int
     above: int
     raw: NDArray[Any]
     received: NDArray[np.bool_]
@@ -31,8 +36,13 @@ class Strip:
 
     @property
     def core(self) -> slice:
-        """The rows of the strip that are row0..row1-1."""
-        return slice(self.above, self.above + self.row1 - self.row0)
+        """The rows of the strip that are row0..stop-1."""
+        return slice(self.above, self.above + self.stop - self.row0)
+
+    @property
+    def halo(self) -> tuple[int, int]:
+        """Rows above and below the core, which get no scores."""
+        return self.above, len(self.raw) - self.core.stop
 
     def counts(self) -> NDArray[np.float32]:
         """What the graph takes, (row, column, energy) on the model's axis; computed anew, off the thread that cuts."""
@@ -41,30 +51,50 @@ class Strip:
         return counts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Rows [row0, row1) to score for good, and those after them, up to `stop`, to score provisionally."""
+
+    row0: int
+    row1: int
+    stop: int
+    number: int = 0
+
+
 def cut_strip(
-    counts: NDArray[Any], received: NDArray[np.bool_], row0: int, row1: int, *, halo: int, resample: Resampler
+    counts: NDArray[Any], received: NDArray[np.generic], run: Run, *, halo: int, resample: Resampler
 ) -> Strip:
-    """Copy rows [row0, row1) and their halo out of a map; `received` (row, column) is False for a missing pixel."""
-    first, last = max(row0 - halo, 0), min(row1 + halo, counts.shape[0])
+    """Copy the rows of `run` and their halo out of a map; `received` (row, column) is 0 for a missing pixel."""
+    first, last = max(run.row0 - halo, 0), min(max(run.row1 + halo, run.stop), counts.shape[0])
     return Strip(
-        row0=row0,
-        row1=row1,
-        above=row0 - first,
+        number=run.number,
+        row0=run.row0,
+        row1=run.row1,
+        stop=run.stop,
+        above=run.row0 - first,
         raw=np.array(counts[first:last]),
-        received=np.array(received[first:last]),
+        received=np.array(received[first:last], np.bool_),
         resample=resample,
     )
 
 
 class StripPlanner:
-    """Which rows of one scan wait for a score."""
+    """Which rows of one scan wait for a score.
+
+    Final scores go first. Where all that are due are taken and no other strip is under way, rows that are complete and
+    have had no score yet get a provisional one: a machine that hardly keeps up gives none.
+    """
 
     def __init__(self, rows: int, halo: int) -> None:
         self._halo = halo
         self._dirty = np.zeros(rows, np.bool_)
+        self._unseen = np.zeros(rows, np.bool_)
         self._ready_ns = np.zeros(rows, np.int64)
         self._complete = np.zeros(rows, np.bool_)
+        self._given_up = np.zeros(rows, np.bool_)
         self._in_flight = 0
+        self._taken = 0
+        self._under_way = 0
         self._final = False
 
     @property
@@ -80,7 +110,13 @@ class StripPlanner:
     def touch(self, row0: int, row1: int, complete: NDArray[np.bool_], *, now_ns: int) -> None:
         """Counts of rows [row0, row1) changed; `complete` (rows,) tells which rows have all their pixels."""
         self._dirty[max(row0 - self._halo, 0) : row1 + self._halo] = True
+        self._unseen[row0:row1] = True
         self._complete = complete
+        self._stamp(now_ns)
+
+    def give_up(self, rows: NDArray[np.bool_], *, now_ns: int) -> None:
+        """What is missing in these `rows` (rows,) is not waited for: their neighbourhood is scored without it."""
+        self._given_up |= rows
         self._stamp(now_ns)
 
     def finish(self, *, now_ns: int) -> None:
@@ -88,22 +124,30 @@ class StripPlanner:
         self._final = True
         self._stamp(now_ns)
 
-    def take(self, max_rows: int) -> tuple[int, int] | None:
-        """The next run of rows [row0, row1) to score, at most `max_rows`; None where nothing is ready."""
-        ready = self._ready()
-        if not ready.any():
+    def take(self, max_rows: int) -> Run | None:
+        """The next rows to score, at most `max_rows` for good; None where there are none."""
+        ready, early = self._ready(), self._dirty & self._complete & self._unseen
+        if self._under_way:
+            early[:] = False
+        if not ready.any() and not early.any():
             return None
-        row0 = int(np.argmax(ready))
-        stop = min(row0 + max_rows, ready.size)
-        blocked = np.flatnonzero(~ready[row0:stop])
-        row1 = row0 + int(blocked[0]) if blocked.size else stop
+        row0 = int(np.argmax(ready if ready.any() else early))
+        row1 = _end_of_run(ready, row0, max_rows)
+        stop = row1
+        if not ready[row1:].any():
+            ahead = slice(row1, _end_of_run(self._dirty & self._complete, row1, max_rows))
+            stop += int(np.max(np.flatnonzero(early[ahead]), initial=-1)) + 1
         self._dirty[row0:row1] = False
+        self._unseen[row0:stop] = False
         self._in_flight += row1 - row0
-        return row0, row1
+        self._taken += 1
+        self._under_way += 1
+        return Run(row0=row0, row1=row1, stop=stop, number=self._taken)
 
     def done(self, row0: int, row1: int, *, now_ns: int) -> NDArray[np.float64]:
         """Rows [row0, row1) are scored; gives the latency in ms of each, counted from when it became ready."""
         self._in_flight -= row1 - row0
+        self._under_way -= 1
         stamped = self._ready_ns[row0:row1]
         latency_ms = (now_ns - stamped[stamped > 0]) / 1e6
         stamped[~self._dirty[row0:row1]] = 0
@@ -113,10 +157,16 @@ class StripPlanner:
         if self._final:
             return self._dirty.copy()
         # a row is ready when none of the rows within its halo is incomplete: differences of a running sum
-        holes = np.concatenate(([0], np.cumsum(~self._complete)))
+        holes = np.concatenate(([0], np.cumsum(~(self._complete | self._given_up))))
         rows = np.arange(self._dirty.size)
         last = np.minimum(rows + self._halo + 1, rows.size)
         return self._dirty & (holes[last] == holes[np.maximum(rows - self._halo, 0)])
 
     def _stamp(self, now_ns: int) -> None:
         self._ready_ns[self._ready() & (self._ready_ns == 0)] = now_ns
+
+
+def _end_of_run(rows: NDArray[np.bool_], row0: int, longest: int) -> int:
+    """Where the run of True from `row0` on ends, at most `longest` further."""
+    run = rows[row0 : row0 + longest]
+    return row0 + (run.size if run.all() else int(np.argmin(run)))

@@ -23,8 +23,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PixelCounts(View, frozen=True, kw_only=True):
+    """`scored` for good; `provisional` are scored, with rows of their neighbourhood still to come."""
+
     received: int
     scored: int
+    provisional: int = 0
     missing: int
     flagged: int
 
@@ -204,8 +207,9 @@ class HealthView(View, frozen=True, kw_only=True):
 class MapRows:
     """Rows of a scan's maps that changed since a version; `layers[name]` is float32 [len(rows), columns].
 
-    `version` is what to ask with next time. `drift_ev` is float32 [len(rows)]. `p_threshold` is float32 over all rows
-    of the scan: a pixel is flagged where its p-value is at most its row's (0 flags none).
+    `version` is what to ask with next time. `drift_ev` is float32 [len(rows)], `provisional` bool [len(rows)]: scores
+    to be replaced when more rows are in. `p_threshold` is float32 over all rows of the scan: a pixel is flagged where
+    its p-value is at most its row's (0 flags none).
     """
 
     version: int
@@ -213,6 +217,7 @@ class MapRows:
     rows: NDArray[np.int64]
     layers: dict[str, NDArray[np.float32]]
     drift_ev: NDArray[np.float32]
+    provisional: NDArray[np.bool_]
     p_threshold: NDArray[np.float32]
 
 

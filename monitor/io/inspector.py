@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from monitor.core.edges import nearest_edge
 from monitor.core.regions import FlaggedRegion
 from monitor.core.scan import Scan
+from monitor.core.strips import Run
 from monitor.core.views import PixelView, RegionView
 from monitor.io.scorer import Scorer
 
@@ -68,7 +69,7 @@ class Inspector:
         raw = np.asarray(arrays.counts[row, column], np.float64)
         if scan.record.model_sha256 != self._scorer.card.sha256:
             return raw, None, "this scan was scored by another model"
-        strip = scan.strip(row, row + 1)
+        strip = scan.strip(Run(row0=row, row1=row + 1, stop=row + 1))
         if strip is None:
             return raw, None, scan.record.why
         detail = self._scorer.detail(strip)

@@ -128,6 +128,7 @@ class Live:
             rows=rows,
             layers={name: layer[rows].astype(np.float32) for name, layer in layers.items()},
             drift_ev=maps.drift_ev[rows],
+            provisional=found.provisional[rows],
             p_threshold=found.thresholds().copy(),
         )
 

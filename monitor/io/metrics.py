@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
 from monitor.core.views import ScanView
 from monitor.io.live import Live
@@ -11,6 +11,7 @@ from monitor.io.live import Live
 def metrics_text(live: Live) -> bytes:
     """What /metrics answers. Counters are of the newest scan, since a scan is what an operator asks about."""
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)  # CPU time, memory, open files; Linux alone gives them
     health = live.health()
     _gauge(registry, "healthy", "1 while the health status is ok", float(health.status == "ok"))
     _gauge(registry, "rate_spectra_per_second", "Spectra received per second, over 5 s", health.rate_spectra_per_s)
@@ -39,7 +40,7 @@ def metrics_text(live: Live) -> bytes:
 
 def _of_scan(registry: CollectorRegistry, newest: ScanView) -> None:
     pixels = Gauge("eelswatch_scan_pixels", "Pixels of the newest scan", ["state"], registry=registry)
-    for state in ("received", "scored", "missing", "flagged"):
+    for state in ("received", "scored", "provisional", "missing", "flagged"):
         pixels.labels(state).set(getattr(newest.pixels, state))
     blocks = Gauge("eelswatch_scan_blocks", "Blocks of the newest scan", ["fate"], registry=registry)
     for fate in ("received", "duplicate", "replaced", "stray"):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +18,19 @@ from monitor.core.maps import Scores
 from monitor.core.model_card import METADATA_KEY, Card, read_card
 from monitor.core.model_file import graph_sha256
 from monitor.core.resampling import Resampler
-from monitor.core.strips import Strip, cut_strip
+from monitor.core.strips import Run, Strip, cut_strip
 
-PIXELS_PER_CALL = 4096
+PIXELS_PER_CALL, VALUES_PER_CALL = 2048, 2**20
+"""At most, without halo: few enough for the caches and a short wait, many enough that the halo is a small part."""
+MOST_AT_ONCE = 8
 _ALWAYS = ("score", "energy_index", "kind")
 _LATER = ("label", "span", "amount", "drift")
 """Outputs that a model of an earlier exporter does not have."""
+_HALO, _EXPLAIN = "halo", "explain"
+"""Inputs that say which rows need no scores and whether `expected` is wanted; earlier exporters had neither."""
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 DEVICES = ("auto", *_PROVIDERS)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,12 @@ class Scorer:
         self._fetch_only = _only_what_is_fetched()
         there = {output.name for output in session.get_outputs()}
         self._outputs = (*_ALWAYS, *(name for name in _LATER if name in there))
+        self._options = {each.name for each in session.get_overridable_initializers()}
+
+    @property
+    def at_once(self) -> int:
+        """Strips to score at once: on a CPU one for each core, whose single thread then loses no time to others."""
+        return min(_cores(), MOST_AT_ONCE) if self.provider == _PROVIDERS["cpu"] else 1
 
     @property
     def provider(self) -> str:
@@ -55,8 +68,20 @@ class Scorer:
         return str(self._session.get_providers()[0])
 
     def score(self, strip: Strip) -> Scores:
-        """Scores of the strip's core rows."""
+        """Scores of the strip's core rows, the provisional ones too."""
         return Scores.of(dict(zip(self._outputs, self._run(self._outputs, strip, strip.counts()), strict=True)))
+
+    def over(self, strips: Iterable[Strip], ask: Callable[[Strip], T]) -> Iterator[tuple[Strip, T]]:
+        """Strips, in order, with what `ask` (such as `score`) says of each; `at_once` are asked side by side."""
+        with ThreadPoolExecutor(self.at_once) as pool:
+            under_way: deque[tuple[Strip, Future[T]]] = deque()
+            for strip in strips:
+                under_way.append((strip, pool.submit(ask, strip)))
+                if len(under_way) > self.at_once:
+                    first, answer = under_way.popleft()
+                    yield first, answer.result()
+            for strip, answer in under_way:
+                yield strip, answer.result()
 
     def detail(self, strip: Strip) -> Detail:
         """Counts, expected counts and latent mean of the strip's core rows."""
@@ -69,8 +94,10 @@ class Scorer:
         self._fetch_only.terminate = True
 
     def _run(self, outputs: tuple[str, ...], strip: Strip, counts: NDArray[np.float32]) -> list[NDArray[Any]]:
-        values = self._session.run(list(outputs), {"counts": counts[None]}, self._fetch_only)
-        return [value[0, strip.core] for value in values]
+        wanted = {_HALO: np.array(strip.halo), _EXPLAIN: np.array("expected" in outputs)}
+        feed = {"counts": counts[None]} | {name: value for name, value in wanted.items() if name in self._options}
+        values = self._session.run(list(outputs), feed, self._fetch_only)
+        return [value[0] if _HALO in feed else value[0, strip.core] for value in values]
 
 
 def load_scorer(path: Path, device: str = "auto") -> Scorer:
@@ -97,7 +124,8 @@ def load_scorer(path: Path, device: str = "auto") -> Scorer:
         ) from fault
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    if providers == [_PROVIDERS["cpu"]]:
+        options.intra_op_num_threads = 1  # strips are scored side by side instead
     try:
         session = ort.InferenceSession(model, options, providers=providers)
     except Exception as fault:  # ONNX Runtime has many exceptions and no common base
@@ -114,13 +142,25 @@ def load_scorer(path: Path, device: str = "auto") -> Scorer:
 
 
 def strips_of(
-    counts: NDArray[Any], received: NDArray[np.bool_], *, card: Card, resample: Resampler, pixels: int = PIXELS_PER_CALL
+    counts: NDArray[Any],
+    received: NDArray[np.bool_],
+    *,
+    card: Card,
+    resample: Resampler,
+    pixels: int | None = None,
 ) -> Iterator[Strip]:
     """A whole map (row, column, energy) as strips of about `pixels` pixels, for offline scoring."""
     rows, columns = received.shape
-    step = max(1, pixels // columns)
+    step = max(1, (pixels if pixels is not None else pixels_per_call(card)) // columns)
     for row0 in range(0, rows, step):
-        yield cut_strip(counts, received, row0, min(row0 + step, rows), halo=card.halo[0], resample=resample)
+        row1 = min(row0 + step, rows)
+        run = Run(row0=row0, row1=row1, stop=row1)
+        yield cut_strip(counts, received, run, halo=card.halo[0], resample=resample)
+
+
+def pixels_per_call(card: Card) -> int:
+    """How many pixels, without halo, a strip for the model of `card` should have."""
+    return min(PIXELS_PER_CALL, VALUES_PER_CALL // card.energy.size)
 
 
 def _check_outputs(session: Any, name: str) -> None:
@@ -128,6 +168,10 @@ def _check_outputs(session: Any, name: str) -> None:
     missing = wanted - {output.name for output in session.get_outputs()}
     if missing or "counts" not in {feed.name for feed in session.get_inputs()}:
         raise ModelError(f"{name} lacks {', '.join(sorted(missing)) or 'the input counts'}; export the model again")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _onnxruntime() -> Any:

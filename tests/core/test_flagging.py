@@ -57,23 +57,23 @@ def test_a_rules_words_name_it():
 
 def test_a_number_of_false_flags_judges_every_row_alike_while_it_comes():
     running = RunningFlags(FlagRule(false_flags=4.0), GRID)
-    running.scored(2, some_p()[2:3])
+    running.scored([2], some_p())
     assert running.thresholds().tolist() == pytest.approx([0, 0, 4 / 200, 0])
 
 
 def test_a_row_keeps_the_threshold_of_its_first_score():
     running, p = RunningFlags(FlagRule(fdr=0.1), GRID), some_p()
-    running.scored(1, p[1:2])
+    running.scored([1], p)
     before = running.thresholds()[1]
-    running.scored(1, np.full((1, 50), 0.5))
+    running.scored([1], np.full_like(p, 0.5))
     assert running.thresholds()[1] == before > 0
 
 
 def test_a_row_without_a_score_is_not_judged_yet():
     running, p = RunningFlags(FlagRule(fdr=0.1), GRID), some_p()
-    running.scored(1, np.full((1, 50), np.nan))
+    running.scored([1], np.full_like(p, np.nan))
     assert running.thresholds()[1] == 0
-    running.scored(1, p[1:2])
+    running.scored([1], p)
     assert running.thresholds()[1] > 0
 
 
@@ -81,8 +81,8 @@ def test_after_a_change_of_the_rule_rows_stand_as_if_they_had_come_under_it_in_t
     p = some_p()
     changed, fresh = RunningFlags(FlagRule(fdr=1e-6), GRID), RunningFlags(FlagRule(fdr=0.2), GRID)
     for row in (3, 1, 0):
-        changed.scored(row, p[row : row + 1])
-        fresh.scored(row, p[row : row + 1])
+        changed.scored([row], p)
+        fresh.scored([row], p)
     changed.change(FlagRule(fdr=0.2), p)
     np.testing.assert_array_equal(changed.thresholds(), fresh.thresholds())
 

@@ -44,7 +44,7 @@ def maps_with(flagged, energy_index=3, **outputs):
     maps = LiveMaps.empty(ScanGrid(rows=flagged.shape[0], columns=flagged.shape[1]))
     score = np.where(flagged, 9.0, 1.0).astype(np.float32)
     scores = some_scores(score, **({"energy_index": np.full(score.shape, energy_index)} | outputs))
-    maps.put(0, scores, a_card().calibration, a_card().energy)
+    maps.put(slice(None), scores, a_card().calibration, a_card().energy)
     return maps
 
 
@@ -176,7 +176,7 @@ def test_maps_hold_what_a_model_says_of_pixels_and_rows_and_nothing_of_missing_o
         span=np.broadcast_to([5, 2], (*score.shape, 2)),
     )  # fmt: skip
     maps = LiveMaps.empty(ScanGrid(rows=9, columns=9))
-    maps.put(0, scores, a_card().calibration, a_card().energy)
+    maps.put(slice(None), scores, a_card().calibration, a_card().energy)
     assert (maps.label[1, 1], maps.label[0, 0]) == (2, 0)
     assert maps.drift_ev[:8].tolist() == list(range(8))
     assert np.isnan(maps.drift_ev[8])
@@ -189,7 +189,8 @@ def test_no_labelled_pixel_is_flagged_however_high_its_score():
     label = np.zeros((9, 9), np.int64)
     label[4, 4] = 1
     maps = LiveMaps.empty(ScanGrid(rows=9, columns=9))
-    maps.put(0, some_scores(np.full((9, 9), 50, np.float32), label=label), a_card().calibration, a_card().energy)
+    scores = some_scores(np.full((9, 9), 50, np.float32), label=label)
+    maps.put(slice(None), scores, a_card().calibration, a_card().energy)
     flag = maps.flag(0.5)
     assert not flag[4, 4]
     assert flag.sum() == 80

@@ -73,6 +73,7 @@ class FakeScan:
             self.truth["p_value"][pixel] = 1.0
         self.shown = {name: np.full(self.shape, np.nan, dtype=np.float32) for name in LAYERS}
         self.drifts_ev = np.full(self.shape[0], np.nan, dtype=np.float32)
+        self.provisional = np.zeros(self.shape[0], np.bool_)
         self.row_version = np.full(self.shape[0], -1)
 
     def spectrum(self, row, column):
@@ -253,5 +254,6 @@ class FakeLive:
             rows=rows,
             layers={name: held.shown[name][rows].copy() for name in LAYERS},
             drift_ev=held.drifts_ev[rows],
+            provisional=held.provisional[rows],
             p_threshold=np.full(held.shape[0], self.p_threshold(scan), np.float32),
         )

@@ -32,15 +32,15 @@ def session(model):
     return ort.InferenceSession(model, providers=["CPUExecutionProvider"])
 
 
-def scored(session, counts):
-    return Scores(*session.run(list(Scores._fields), {"counts": counts.astype(np.float32)}))
+def scored(session, counts, **more):
+    return Scores(*session.run(list(Scores._fields), {"counts": counts.astype(np.float32)} | more))
 
 
 def test_the_file_has_the_names_types_and_free_sizes_that_were_promised(session):
     (counts,) = session.get_inputs()
     assert (counts.name, counts.type, counts.shape) == ("counts", "tensor(float)", ["batch", "row", "column", 300])
     outputs = {output.name: (output.type, output.shape[:3]) for output in session.get_outputs()}
-    free = ["batch", "row", "column"]
+    free = ["batch", "scored_row", "column"]
     assert outputs == {
         "score": ("tensor(float)", free),
         "energy_index": ("tensor(int64)", free),
@@ -106,16 +106,26 @@ def holed(film):
 
 
 def strips_that_differ(session, counts, *, core, halo):
-    """First rows of the strips whose scores are not those of the whole map, bit for bit."""
+    """First rows of the strips whose scores are not those of the whole map, bit for bit; with and without `halo`."""
     whole, differ = scored(session, counts[None]), []
     for row in range(0, len(counts), core):
         first = max(row - halo, 0)
-        strip = scored(session, counts[None, first : row + core + halo])
+        around = counts[None, first : row + core + halo]
+        below = max(min(row + core + halo, len(counts)) - (row + core), 0)
+        strip, own = scored(session, around), scored(session, around, halo=np.array([row - first, below]))
         for name in ("score", "energy_index", "kind", "label", "amount"):
-            part = getattr(strip, name)[0, row - first : row - first + core]
-            if not np.array_equal(part, getattr(whole, name)[0, row : row + core], equal_nan=True):
+            parts = getattr(strip, name)[0, row - first : row - first + core], getattr(own, name)[0]
+            wanted = getattr(whole, name)[0, row : row + core]
+            if not all(np.array_equal(part, wanted, equal_nan=True) for part in parts):
                 differ.append((row, name))
     return differ
+
+
+def test_expected_spectra_that_are_not_asked_for_are_empty_and_the_rest_is_the_same(session, film):
+    whole, rest = (scored(session, film.counts[None], explain=np.array(asked)) for asked in (True, False))
+    assert rest.expected.size == 0
+    for name in set(Scores._fields) - {"expected"}:
+        np.testing.assert_array_equal(getattr(whole, name), getattr(rest, name))
 
 
 @pytest.mark.parametrize("core", [1, 4, 8])

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from monitor.core.resampling import resampler
-from monitor.core.strips import cut_strip
+from monitor.core.strips import Run, cut_strip
 from monitor.io.scorer import Scorer
 from tests.doubles import AXIS, a_card
 
@@ -18,6 +18,12 @@ class GraphSession:
 
     def __init__(self, *outputs):
         self._outputs = outputs
+
+    def get_overridable_initializers(self):
+        return []
+
+    def get_providers(self):
+        return ["CPUExecutionProvider"]
 
     def get_outputs(self):
         return [SimpleNamespace(name=name) for name in self._outputs]
@@ -34,10 +40,22 @@ class GraphSession:
         ]
 
 
-def scores_of(*outputs):
+class CuttingSession(GraphSession):
+    """Leaves out the rows of the halo itself."""
+
+    def get_overridable_initializers(self):
+        return [SimpleNamespace(name="halo")]
+
+    def run(self, names, feeds, _options):
+        above, below = feeds["halo"]
+        return [output[:, above : output.shape[1] - below] for output in super().run(names, feeds, _options)]
+
+
+def scores_of(*outputs, session=GraphSession):
     counts = np.ones((ROWS, COLUMNS, AXIS.size), np.float32)
-    strip = cut_strip(counts, np.ones((ROWS, COLUMNS), bool), 1, 3, halo=1, resample=resampler(AXIS, AXIS))
-    return Scorer(GraphSession(*outputs), a_card(), name="m").score(strip)
+    run = Run(row0=1, row1=2, stop=3)
+    strip = cut_strip(counts, np.ones((ROWS, COLUMNS), bool), run, halo=1, resample=resampler(AXIS, AXIS))
+    return Scorer(session(*outputs), a_card(), name="m").score(strip)
 
 
 def test_all_that_a_graph_says_of_the_strips_own_rows_is_taken():
@@ -54,3 +72,10 @@ def test_a_graph_of_an_earlier_exporter_says_less_and_is_scored_all_the_same():
     np.testing.assert_array_equal(scores.span, np.stack([scores.energy_index] * 2, -1))
     assert np.isnan(scores.amount).all()
     assert np.isnan(scores.drift_ev).all()
+
+
+def test_a_graph_that_can_leave_out_the_halo_is_told_to():
+    outputs = ("score", "energy_index", "kind", "drift")
+    cut, whole = (scores_of(*outputs, session=session) for session in (CuttingSession, GraphSession))
+    np.testing.assert_array_equal(cut.score, whole.score)
+    assert cut.drift_ev.tolist() == [1, 2]

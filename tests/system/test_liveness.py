@@ -12,7 +12,7 @@ from tests.live import messages_of
 
 LANES = {
     "receive": "monitor.service.Monitor._receive",
-    "score": "monitor.service.Monitor._score",
+    "score": "monitor.io.score_lane.ScoreLane.run",
     "tick": "monitor.service.Monitor._tick",
     "rescan link": "monitor.io.rescan_link.RescanLink.run",
     "web": "monitor.io.web.WebServer.serve",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from monitor.core.axes import EnergyAxis
 from monitor.core.errors import DataError
 from monitor.core.resampling import Resampler, resampler
+from monitor.core.strips import Strip
 from monitor.io.scorer import Scorer, load_scorer, strips_of
 from training.calibrate import score_map
 from training.run import Outcome
@@ -68,12 +69,13 @@ class ModelCandidate:
         """Score a whole map."""
         card, same = self._scorer.card, resampler(self.energy, self.energy)
         assert isinstance(same, Resampler), "an axis covers itself"
-        score, expected = [], []
-        for strip in strips_of(counts, np.isfinite(counts.sum(-1)), card=card, resample=same):
-            score.append(self._scorer.score(strip).score)
-            expected.append(self._scorer.detail(strip).expected)
+        strips = strips_of(counts, np.isfinite(counts.sum(-1)), card=card, resample=same)
+        score, expected = zip(*(said for _, said in self._scorer.over(strips, self._of)), strict=True)
         whole = np.concatenate(score)
         return Judgement(whole, card.calibration.p_values(whole), np.concatenate(expected))
+
+    def _of(self, strip: Strip) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return self._scorer.score(strip).score, self._scorer.detail(strip).expected
 
 
 def open_candidate(path: Path) -> Candidate:

@@ -1,9 +1,10 @@
-"""The one thread that scores. A daemon: a graph that never comes back must not hold up the end of the process."""
+"""The threads that score. Daemons: a graph that never comes back must not hold up the end of the process."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import Future
 from queue import SimpleQueue
 
@@ -12,22 +13,30 @@ from monitor.core.strips import Strip
 from monitor.io.scorer import Scorer
 
 
-class ScoringThread:
-    """Runs `scorer` beside the loop, one strip at a time in the order asked. Call `start` before use, `end` after."""
+class ScoringThreads:
+    """Run `scorer` beside the loop, a strip a thread, begun in the order asked. `start` before use, `end` after."""
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
         self._asked: SimpleQueue[tuple[Strip, Future[Scores]] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="scorer", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"scorer {n}", daemon=True) for n in range(scorer.at_once)
+        ]
+
+    @property
+    def count(self) -> int:
+        """How many strips are scored at once."""
+        return len(self._threads)
 
     @property
     def running(self) -> bool:
-        """True until the thread has ended."""
-        return self._thread.is_alive()
+        """True until all threads have ended."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def start(self) -> None:
         """Take strips from now on."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     async def score(self, strip: Strip) -> Scores:
         """Scores of the strip's core rows; raises what the scorer raised."""
@@ -36,10 +45,13 @@ class ScoringThread:
         return await asyncio.wrap_future(answer)
 
     def end(self, timeout_s: float) -> None:
-        """Take no more strips, break off the one at hand; waits for it at most so long."""
-        self._asked.put(None)
+        """Take no more strips, break off those at hand; waits for them at most so long."""
+        until_s = time.monotonic() + timeout_s
+        for _ in self._threads:
+            self._asked.put(None)
         self._scorer.abort()
-        self._thread.join(timeout_s)
+        for thread in self._threads:
+            thread.join(max(until_s - time.monotonic(), 0.0))
 
     def _run(self) -> None:
         while (asked := self._asked.get()) is not None:
