@@ -1,4 +1,4 @@
-// The page: messages in, pictures out, at most one drawing an animation frame. `window.eelswatch` is for tests to read.
+// The page: messages in, pictures out, at the pace that the machine affords. `window.eelswatch` is for tests to read.
 
 import { byId, setOptions } from "./dom.js";
 import { Compare } from "./compare.js";
@@ -8,6 +8,7 @@ import { showRegions, showRescans, tickExpiries } from "./lists.js";
 import { MapPair } from "./maps.js";
 import { ScanMaps } from "./scanmaps.js";
 import { showDrift } from "./drift.js";
+import { Paced } from "./pace.js";
 import { PixelView } from "./spectrum.js";
 import { showScan, showStatus, wireRule } from "./status.js";
 
@@ -18,7 +19,7 @@ let state = fresh();
 let chosenRegion = null;
 let chosenChild = null;
 let mapsChanged = false;
-let drawAsked = false;
+const paced = new Paced(draw);
 
 const model = await embedFigures();
 const feed = new Feed(take, () => { state = { ...fresh(), maps: state.maps }; });
@@ -44,7 +45,8 @@ function take(header) {
   if (state.watched === null && byId("scan-chooser").value !== "") byId("scan-chooser").value = "";
   if (state.watched?.scan !== before) chosenChild = null;
   ask(byId("scan-chooser").value);
-  redrawMaps();
+  mapsChanged = true;
+  paced.soon();
 }
 
 function watchAnother(maps) {
@@ -75,21 +77,12 @@ function chooseRegion(region) {
   pair.showRegion(region.region);
   const strongest = pair.maps.strongest(region.region);
   if (strongest !== null) choosePixel(strongest.row, strongest.column);
-  askDraw();
+  paced.now();
 }
 
 function redrawMaps() {
   mapsChanged = true;
-  askDraw();
-}
-
-function askDraw() {
-  if (drawAsked) return;
-  drawAsked = true;
-  requestAnimationFrame(() => {
-    drawAsked = false;
-    draw();
-  });
+  paced.now();
 }
 
 function draw() {

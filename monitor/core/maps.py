@@ -114,9 +114,9 @@ class LiveMaps:
         self.amount_error[rows] = np.where(known, scores.amount[..., 1], np.nan)
         self.drift_ev[rows] = np.where(known.any(1), scores.drift_ev, np.nan)
 
-    def scored_pixels(self, rows: NDArray[np.bool_] | slice = slice(None)) -> int:
-        """Pixels with a score in `rows`."""
-        return int(np.count_nonzero(np.isfinite(self.score[rows])))
+    def scored_per_row(self, rows: NDArray[np.integer] | slice) -> NDArray[np.int64]:
+        """How many pixels of each of `rows` have a score."""
+        return np.count_nonzero(np.isfinite(self.score[rows]), axis=1)
 
     def flag(self, thresholds: float | NDArray[np.float32]) -> NDArray[np.bool_]:
         """Pixels with a p-value up to the threshold, one for all or one a row; no missing and no labelled pixel."""

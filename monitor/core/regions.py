@@ -15,6 +15,7 @@ from monitor.core.model_card import Card
 
 NEIGHBOURS = np.ones((3, 3), np.bool_)
 """Flagged pixels grown by this and touching, so at most 3 apart in rows and in columns, are one region."""
+CLOSE = 2
 SAME_EVIDENCE_EV = 12.0
 """How far from the strongest pixel's energy another one may peak and still speak of the same change."""
 OF_NINE = "3x3"
@@ -56,13 +57,23 @@ class FlaggedRegion:
 
 def find_regions(maps: LiveMaps, flagged: NDArray[np.bool_], card: Card) -> list[FlaggedRegion]:
     """Group flagged pixels (row, column) into regions, the strongest first; `card` is that of the maps' model."""
-    labels = ndimage.label(ndimage.binary_dilation(flagged, NEIGHBOURS), NEIGHBOURS)[0]
-    labels = np.where(flagged, labels, 0)
+    labels = _numbered(flagged)
     found = [
         _describe(maps, labels[box] == number, (box[0], box[1]), card)
         for number, box in enumerate(ndimage.find_objects(labels), start=1)
     ]
     return sorted(found, key=lambda region: -region.score)
+
+
+def _numbered(flagged: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The number of each flagged pixel's region, from 1 on; 0 elsewhere. Rows far from any flag cost nothing."""
+    labels = np.zeros(flagged.shape, np.int32)
+    near = np.convolve(flagged.any(1), np.ones(2 * CLOSE + 1), mode="same")[: len(flagged)] > 0
+    if near.any():
+        # two rows without a flag on either side of each run: it touches none of its neighbours in what is cut out
+        numbers = ndimage.label(ndimage.binary_dilation(flagged[near], NEIGHBOURS), NEIGHBOURS)[0]
+        labels[near] = np.where(flagged[near], numbers, 0)
+    return labels
 
 
 def _describe(maps: LiveMaps, inside: NDArray[np.bool_], box: tuple[slice, slice], card: Card) -> FlaggedRegion:

@@ -76,6 +76,7 @@ class Scan:
         self.row_version = np.zeros(started.grid.rows, np.int64)
         self.provisional = np.zeros(started.grid.rows, np.bool_)
         self._scored_by = np.zeros(started.grid.rows, np.int64)
+        self._scored_per_row = self.maps.scored_per_row(slice(None))
         self.wire_errors = Counter(record.wire_errors)
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.card = card
@@ -181,6 +182,7 @@ class Scan:
         self._scored_by[rows] = strip.number
         self.maps.put(rows, scores.of_rows(newer), self.card.calibration, self.card.energy)
         self.provisional[rows] = rows >= strip.row1
+        self._scored_per_row[rows] = self.maps.scored_per_row(rows)
         self._running.scored(rows[rows < strip.row1], self.maps.p_value)
         self._running.glimpsed(rows[rows >= strip.row1], self.maps.p_value)
         self._judge_anew()
@@ -242,8 +244,8 @@ class Scan:
             energy=started.energy,
             pixels=views.PixelCounts(
                 received=received,
-                scored=self.maps.scored_pixels(~self.provisional),
-                provisional=self.maps.scored_pixels(self.provisional),
+                scored=int(self._scored_per_row[~self.provisional].sum()),
+                provisional=int(self._scored_per_row[self.provisional].sum()),
                 missing=started.grid.pixels - received,
                 flagged=int(np.count_nonzero(self.flagged())),
             ),

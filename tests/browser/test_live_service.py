@@ -9,7 +9,7 @@ from tests.live import hear, instrument, material, messages_of, offline, serve
 __all__ = ["material", "offline", "serve"]
 
 pytestmark = pytest.mark.browser
-SHOWS_ROW = "row => Number.isFinite(window.eelswatch.maps.watched?.layers.total[row * 32])"
+SHOWS_ROW = "row => Number.isFinite(Bokeh.documents[0].get_model_by_name('total_image').data.image[0][row * 32])"
 
 
 def test_the_maps_change_while_a_scan_streams_and_a_click_reads_a_spectrum(serve, material, open_page):

@@ -116,7 +116,7 @@ def test_what_cannot_be_written_stays_at_hand_is_told_and_written_later(open_arc
     list(session.tick(0))
     archive.settle()
     assert "cannot be written to" in archive.fault
-    assert archive.find("s").maps.scored_pixels() == 30
+    assert archive.find("s").view().pixels.scored == 30
     archive.retry()
     archive.settle()
     assert archive.fault is not None
@@ -153,7 +153,7 @@ def test_a_scan_that_a_full_disk_has_no_room_for_is_scored_in_memory_until_a_lat
     archive.retry()
     assert "scan 'lost' is not recorded" in archive.fault
     assert "No space left" in archive.fault
-    assert (scan.record.state, scan.maps.scored_pixels()) == ("complete", 30)
+    assert (scan.record.state, scan.view().pixels.scored) == ("complete", 30)
     assert "No space left" in archive.views["lost"].unrecorded
     np.testing.assert_array_equal(scan.assembly.arrays.counts, a_map())
     assert list((tmp_path / "data" / "scans").iterdir()) == []
@@ -171,7 +171,7 @@ def test_of_scans_that_are_not_recorded_the_newest_stay_in_memory(open_archive, 
         run(archive, rows_of(a_map(), name))
     assert list(archive.views) == ["d", "c", "b"]
     assert archive.find("a") is None
-    assert archive.find("b").maps.scored_pixels() == 30
+    assert archive.find("b").view().pixels.scored == 30
 
 
 @pytest.mark.parametrize("failing", ["a block", "bringing it to the disk"])
@@ -193,7 +193,7 @@ def test_a_disk_that_fails_in_mid_scan_costs_the_recording_and_nothing_else(open
             scan.put(strip, fake_scores(strip), version=1, now_ns=0)
     list(session.tick(0))
     assert "scan 's' is not recorded" in archive.fault
-    assert (scan.record.state, scan.maps.scored_pixels()) == ("complete", 30)
+    assert (scan.record.state, scan.view().pixels.scored) == ("complete", 30)
     np.testing.assert_array_equal(archive.find("s").assembly.arrays.counts, a_map())
     archive.close()
     monkeypatch.undo()
