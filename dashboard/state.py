@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.frame import encode_frame
+from monitor.core.frame import encode_frame
 from monitor.core.views import LAYERS, LiveView, MapRows, ScanView
 
 HEARTBEAT_NS = 1_000_000_000

@@ -11,24 +11,22 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from monitor.commands.bench_rivals import measure_rivals
+from monitor.commands.bench_pace import measure_pace, measure_rivals
 from monitor.commands.bench_stream import Load, measure_stream
 from monitor.commands.first_model import TRAINING_SEED, call, first_model
 from monitor.core.errors import UsageError
-from monitor.core.resampling import resampler
 from monitor.files.spectrum_image import write_spectrum_image
-from monitor.io.scorer import Scorer, load_scorer, strips_of
+from monitor.io.scorer import load_scorer
 from monitor.sim.acquisition import acquire
 from monitor.sim.scene import SCENES, window_of
 
-REPEATS = 3
 RATES_PER_S = (2000.0, 4000.0, 8000.0, 16000.0)
 COLUMNS = 128
+IN_MEMORY = "the same machine, counts in memory"
 Row = dict[str, float | int | str]
 
 
@@ -52,22 +50,21 @@ def bench(
             tables[what] = [_train(folder)]
         elif what == "score":
             tables[what] = [
-                row for chosen in _models(model, channels, folder) for row in _score(load_scorer(chosen, device))
+                row for chosen in _models(model, channels, folder) for row in measure_pace(load_scorer(chosen, device))
             ]
         elif what == "stream":
             load = Load(rates_per_s=rate or RATES_PER_S, columns=columns or [COLUMNS], seconds=seconds, browser=browser)
-            tables = {what: [], "the same machine, counts in memory": []}
+            tables = {what: [], IN_MEMORY: []}
             for number, chosen in enumerate(_models(model, channels, folder)):
                 (place_of_its_own := folder / str(number)).mkdir()
-                card = load_scorer(chosen, "cpu").card
-                tables[what] += measure_stream(chosen, device, card, load, place_of_its_own)
-                tables["the same machine, counts in memory"] += measure_rivals(load_scorer(chosen, device))
+                scorer = load_scorer(chosen, device)
+                tables[what] += measure_stream(chosen, device, scorer.card, load, place_of_its_own)
+                tables[IN_MEMORY] += measure_rivals(scorer)
         else:
             raise UsageError(f"there is no benchmark {what!r}; wanted stream, score or train")
     if as_json:
-        first, *more = tables.values()
-        told = {"bench": what, "cores": os.cpu_count(), "machine": platform.machine(), "rows": first}
-        typer.echo(msgspec.json.encode(told | ({"rivals": more[0]} if more else {})))
+        told = {"bench": what, "cores": os.cpu_count(), "machine": platform.machine(), "rows": tables[what]}
+        typer.echo(msgspec.json.encode(told | ({"rivals": tables[IN_MEMORY]} if IN_MEMORY in tables else {})))
         return
     for title, rows in tables.items():
         table = Table(*rows[0], title=f"{title}, {os.cpu_count()} cores, {platform.machine()}")
@@ -89,32 +86,6 @@ def _shown(value: float | str) -> str:
     if isinstance(value, str):
         return value
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def _score(scorer: Scorer) -> list[Row]:
-    energy, rng = scorer.card.energy, np.random.default_rng(0)
-    counts = rng.poisson(400.0, (64, 64, energy.size)).astype(np.uint16)
-    received = np.ones(counts.shape[:2], np.bool_)
-    same = resampler(energy, energy)
-    assert same is not None
-    rows: list[Row] = []
-    for name, pixels in (("bulk", None), ("row by row", counts.shape[1])):
-        best_s = np.inf
-        for _ in range(REPEATS + 1):  # the first one warms up
-            begun_s = time.perf_counter()
-            strips = strips_of(counts, received, card=scorer.card, resample=same, pixels=pixels)
-            for _ in scorer.over(strips, scorer.score):
-                pass
-            best_s = min(best_s, time.perf_counter() - begun_s)
-        rows.append(
-            {
-                "mode": name,
-                "channels": energy.size,
-                "provider": scorer.provider,
-                "spectra_per_s": received.size / best_s,
-            }
-        )
-    return rows
 
 
 def _train(folder: Path) -> Row:

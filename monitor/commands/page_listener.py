@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import threading
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-LENGTH = struct.Struct("<I")
+from monitor.core.frame import decode_frame
 
 
 class _Entry(msgspec.Struct):
@@ -21,10 +20,6 @@ class _Entry(msgspec.Struct):
     rows: list[int]
     layers: list[str]
     provisional: list[bool]
-
-
-class _Header(msgspec.Struct):
-    maps: list[_Entry] = []
 
 
 class PageListener:
@@ -59,11 +54,8 @@ class PageListener:
             return
 
     def _take(self, frame: bytes, now_s: float) -> None:
-        (length,) = LENGTH.unpack_from(frame)
-        start = LENGTH.size + length
-        header = msgspec.json.decode(frame[LENGTH.size : start], type=_Header)
-        values = np.frombuffer(frame, "<f4", offset=start)
-        for entry in header.maps:
+        header, values = decode_frame(frame)
+        for entry in msgspec.convert(header["maps"], list[_Entry]):
             shape = len(entry.layers), len(entry.rows), entry.shape[1]
             layers, values = values[: np.prod(shape)].reshape(shape), values[np.prod(shape) :]
             scored = np.isfinite(layers[entry.layers.index("score")]).any(1)

@@ -53,12 +53,9 @@ class ScoreLane:
 
     def _begin(self, under_way: dict[asyncio.Task[None], int]) -> None:
         for scan in self._session.active:
-            while len(under_way) < self._threads.count and (strip := self._strip_of(scan)) is not None:
+            pixels = pixels_per_call(scan.card)
+            while len(under_way) < self._threads.count and (strip := scan.next_strip(pixels)) is not None:
                 under_way[asyncio.create_task(self._score(scan, strip))] = time.monotonic_ns()
-
-    @staticmethod
-    def _strip_of(scan: Scan) -> Strip | None:
-        return scan.next_strip(pixels_per_call(scan.card))
 
     async def _score(self, scan: Scan, strip: Strip) -> None:
         scores = await self._threads.score(strip)

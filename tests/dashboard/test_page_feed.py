@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from dashboard.feed import is_foreign
-from dashboard.frame import decode_frame
+from monitor.core.frame import decode_frame
 
 
 @pytest.fixture

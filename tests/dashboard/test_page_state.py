@@ -7,9 +7,9 @@ from fake_live import FakeLive, FakeScan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.frame import decode_frame, encode_frame
 from dashboard.state import HEARTBEAT_NS, Seen, Wish, next_message, read_wish
 from monitor.core.flagging import FlagRule
+from monitor.core.frame import decode_frame, encode_frame
 from monitor.core.views import LAYERS, ParentView
 
 

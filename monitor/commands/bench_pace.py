@@ -1,0 +1,79 @@
+"""How fast counts in memory are scored, by eelswatch and by what the entry points "eelswatch.rivals" offer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.resampling import resampler
+from monitor.io.scorer import Scorer, strips_of
+
+GROUP = "eelswatch.rivals"
+SIZE, RIVALS_SIZE = 64, 48
+REPEATS = 3
+Row = dict[str, float | int | str]
+
+
+def measure_pace(scorer: Scorer) -> list[Row]:
+    """Spectra/s in strips as long as scoring has them, and with each row by itself."""
+    counts = _noise(SIZE, scorer)
+    return [
+        {
+            "mode": name,
+            "channels": counts.shape[-1],
+            "provider": scorer.provider,
+            "spectra_per_s": _own_pace(scorer, counts, pixels),
+        }
+        for name, pixels in (("bulk", None), ("row by row", SIZE))
+    ]
+
+
+def measure_rivals(scorer: Scorer) -> list[Row]:
+    """Spectra/s of eelswatch and of each rival that is installed, one after the other, on one noisy map."""
+    counts = _noise(RIVALS_SIZE, scorer)
+    paces = {"eelswatch": _own_pace(scorer, counts, None)}
+    for entry in entry_points(group=GROUP):
+        try:
+            score = entry.load()
+            paces[entry.name] = _pace(lambda score=score: score(counts), counts, repeats=2)
+        except ImportError:
+            continue
+    return [
+        {
+            "what": name,
+            "channels": counts.shape[-1],
+            "spectra_per_s": pace,
+            "eelswatch_is_ahead": paces["eelswatch"] / pace,
+        }
+        for name, pace in paces.items()
+    ]
+
+
+def _noise(size: int, scorer: Scorer) -> NDArray[np.uint16]:
+    return np.random.default_rng(0).poisson(400.0, (size, size, scorer.card.energy.size)).astype(np.uint16)
+
+
+def _own_pace(scorer: Scorer, counts: NDArray[np.uint16], pixels: int | None) -> float:
+    energy = scorer.card.energy
+    received, same = np.ones(counts.shape[:2], np.bool_), resampler(energy, energy)
+    assert same is not None, "an axis covers itself"
+
+    def score() -> None:
+        for _ in scorer.over(strips_of(counts, received, card=scorer.card, resample=same, pixels=pixels), scorer.score):
+            pass
+
+    return _pace(score, counts, repeats=REPEATS + 1)  # the first one warms up
+
+
+def _pace(score: Callable[[], object], counts: NDArray[np.uint16], *, repeats: int) -> float:
+    """Spectra/s, the best of a few."""
+    best_s = np.inf
+    for _ in range(repeats):
+        begun_s = time.perf_counter()
+        score()
+        best_s = min(best_s, time.perf_counter() - begun_s)
+    return counts.shape[0] * counts.shape[1] / best_s
