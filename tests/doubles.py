@@ -67,6 +67,13 @@ class MemoryShelf:
         self.scans[started.scan] = Scan(record=record, arrays=arrays, card=self.card)
         return self.scans[started.scan]
 
+    def reopened(self):
+        """The open scans, each made anew from its record and its arrays."""
+        for scan in [scan for scan in self.scans.values() if scan.open]:
+            again = Scan(record=scan.to_record(), arrays=scan.assembly.arrays, card=self.card)
+            self.scans[scan.id] = again
+            yield again
+
     def find(self, scan):
         return self.scans.get(scan)
 

@@ -6,53 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.errors import WireError
-from monitor.core.session import ResendWanted, ScanClosed, ScanOpened, Session
-from monitor.core.version import Version
-from monitor.core.wire import Limits
-from tests.doubles import MemoryShelf, a_card, fake_scores
+from monitor.core.session import ResendWanted, ScanClosed, ScanOpened
+from tests.doubles import a_card
+from tests.session_bench import Bench, undisturbed
 from tests.streams import a_map, block, end, hostile_corpus, rows_of, start
-
-S = 1_000_000_000
-
-
-class Bench:
-    """A session with its shelf, a clock, and a scorer that keeps up."""
-
-    def __init__(self, stall_s=30.0, card=None):
-        self.now = 0
-        self.shelf = MemoryShelf(card)
-        self.session = Session(shelf=self.shelf, version=Version(), limits=Limits(), stall_s=stall_s)
-        self.events = []
-
-    def feed(self, *messages, scoring=True):
-        for frames in messages:
-            self.events += self.session.receive(frames, now_ns=self.now)
-            if scoring:
-                self.score()
-        return self
-
-    def wait(self, seconds):
-        self.now += int(seconds * S)
-        self.score()
-        self.events += self.session.tick(self.now)
-        self.score()
-        self.events += self.session.tick(self.now)
-        return self
-
-    def score(self):
-        for scan in self.session.active:
-            while (strip := scan.next_strip(10)) is not None:
-                scan.put(strip, fake_scores(strip), version=1, now_ns=self.now)
-
-    def scan(self, scan="s"):
-        return self.session.find(scan)
-
-    def of(self, kind):
-        return [event for event in self.events if isinstance(event, kind)]
-
-
-def undisturbed(counts):
-    return Bench().feed(*rows_of(counts)).wait(0).scan()
 
 
 def test_a_whole_scan_is_complete_once_its_last_score_is_in():
@@ -272,10 +229,6 @@ def test_a_rows_final_score_waits_for_its_halo_and_no_longer():
 
 def test_an_open_scan_of_an_earlier_run_goes_on_where_it_was():
     counts = a_map()
-    before = Bench().feed(*rows_of(counts)[:4])
-    after = Bench()
-    after.shelf.scans = before.shelf.scans
-    after.session.adopt(before.scan(), now_ns=0)
-    after.feed(*rows_of(counts)[4:]).wait(0)
-    assert after.scan().view().state == "complete"
-    np.testing.assert_array_equal(after.scan().maps.score, undisturbed(counts).maps.score)
+    bench = Bench().feed(*rows_of(counts)[:4]).start().feed(*rows_of(counts)[4:]).wait(0)
+    assert bench.scan().view().state == "complete"
+    np.testing.assert_array_equal(bench.scan().maps.score, undisturbed(counts).maps.score)
