@@ -21,7 +21,7 @@ INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt P
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo check lint test test-slow bench clean
+.PHONY: help setup demo check lint test test-slow soak bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make setup      .venv with everything: cpu or gpu, training, dectris, dev"
 	@echo "make check      linters, types, import directions, then the tests: what CI runs"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make soak       scan after scan under everything that goes wrong, MINUTES=10 of it"
 	@echo "make bench      spectra per second and time to train, measured here"
 	@echo "make clean      remove .venv and caches; data and models stay"
 
@@ -51,6 +52,9 @@ test: $(ALL_READY) .chromium-told
 
 test-slow: $(ALL_READY) .chromium-told
 	$(BIN)/python -m pytest -m slow --timeout 3600 $(TESTS)
+
+soak: $(ALL_READY)
+	EELSWATCH_SOAK_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -m soak -rP
 
 bench: $(DEMO_READY)
 	$(BIN)/eelswatch bench score

@@ -110,7 +110,7 @@ class Publisher:
         self._thread.join()
 
 
-@pytest.mark.parametrize("kills", [3])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 def test_a_monitor_that_is_killed_again_and_again_ends_with_the_map_of_one_that_is_not(
     serve, material, tmp_path, kills
 ):
