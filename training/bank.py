@@ -18,6 +18,7 @@ from training.levels import Levels
 from training.mixtures import Mixtures
 from training.moved_edges import SLIGHT, WINDOWS, MovedEdges
 from training.rows import within
+from training.shift import channels_of
 
 EVIDENCE = ("spike", "intensity", "intensity 3x3", "edge", "edge 3x3", "shift", "shift 3x3", "latent")
 """What `kind` may be, in order; a spike is found before scoring (labels)."""
@@ -180,7 +181,7 @@ class FilterBank(nn.Module):
             at, at_3 = (size.argmax(-1) for size in looked_at)
             alone, together = taken(one, at), taken(three, at_3)
             way = 1.0 if signed else together.sign()
-            own = AGREEMENT * taken(one, at_3 + (one.shape[-1] - three.shape[-1])) * way
+            own = AGREEMENT * taken(one, at_3 + (channels_of(one) - channels_of(three))) * way
             size = together * way
             z += [alone, together]
             strength += [alone if signed else alone.abs(), torch.minimum(size, own).maximum(-size)]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monitor.core.noise import NoiseEstimate
-from training.shift import over_energy
+from training.shift import channels_of, over_energy
 from training.spikes import REACH, tested, variance
 
 LABELS = ("", "spike", "vacuum", "saturated")
@@ -132,7 +132,7 @@ def _zero_where(gone: Tensor, counts: Tensor) -> Tensor:
 
 def _step_down(counts: Tensor) -> Tensor:
     """How far each channel tops the higher of those two away on either side, same shape; a border has one side."""
-    size = counts.shape[-1]
+    size = channels_of(counts)
     padded = F.pad(counts, (REACH, REACH), value=-torch.inf)
     return counts - torch.maximum(padded[..., :size], padded[..., 2 * REACH :])
 

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from monitor.core.axes import EnergyAxis
 from training.convolution import Convolution, Expansion
-from training.rows import within
+from training.rows import rest, within
 from training.shift import RowShift, move, move_share, over_energy
 
 STRIDES = (4, 3, 5)
+ROWS = 3
+"""The axis of rows in what the convolutions work on."""
 DARK = 0.1
 """Share of the usual counts below which a pixel fades from the encoder's view."""
 
@@ -94,8 +96,11 @@ class Network(nn.Module):
         self.log_signal = nn.Parameter(torch.full((architecture.latent,), 3.0))
         self.row_shift = RowShift(n)
 
-    def down(self, h: Tensor, mask: Tensor) -> Tensor:
-        """(batch, 1, coarse, row, column), 0 where `mask` (batch, 1, 1, row, column) is, to (.., 2 x latent, 1, ..)."""
+    def down(self, h: Tensor, mask: Tensor, halo: Tensor | None, kept: int) -> Tensor:
+        """(batch, 1, coarse, row, column), 0 where `mask` (batch, 1, 1, row, column) is, to (.., 2 x latent, 1, ..).
+
+        Of the rows in the `halo` at most `kept` on either side come out.
+        """
         raise NotImplementedError
 
     def up(self, z: Tensor) -> Tensor:
@@ -113,7 +118,9 @@ class Network(nn.Module):
         share = spectra / total.clamp_min(1.0)
         self.input_scale.copy_(1.0 / ((share - mean) / mean.sqrt()).std().clamp_min(1e-6))
 
-    def encode(self, coarse: Tensor, valid: Tensor, drift: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(
+        self, coarse: Tensor, valid: Tensor, drift: Tensor, *, halo: Tensor | None = None, kept: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """Latent mean and log variance, each (batch, latent, 1, row, column), of counts moved back by `drift`."""
         total = over_energy(coarse)
         counted = total.clamp_min(1.0).maximum(
@@ -124,10 +131,10 @@ class Network(nn.Module):
         x = (moved - mean * (total / counted)) / mean.sqrt() * self.input_scale
         mask = valid[:, None, None]
         h = (x * valid[..., None]).permute(0, 3, 1, 2)[:, None]
-        mu, log_variance = self.down(h, mask).chunk(2, 1)
+        mu, log_variance = self.down(h, mask, halo, kept).chunk(2, 1)
         # A Gaussian latent of signal s over noise, seen at D times the usual dose, has the posterior mean
         # D s / (1 + D s) of what is read from it and the variance 1 / (1 + D s); here relative to D = 1.
-        dose = (total / self.usual_total).clamp_min(DARK).permute(0, 3, 1, 2)[:, None]
+        dose = (within(total, halo, kept) / self.usual_total).clamp_min(DARK).permute(0, 3, 1, 2)[:, None]
         signal = self.log_signal.exp()[:, None, None, None]
         sharper = (1.0 + dose * signal) / (1.0 + signal)
         return mu * dose / sharper, (log_variance - sharper.log()).clamp(-12.0, 6.0)
@@ -145,9 +152,7 @@ class Network(nn.Module):
         `noise` like the latent mean, standard normal, while training.
         """
         drift = self.row_shift(coarse, valid, self.log_mean.exp())
-        mu, log_variance = (
-            within(x.movedim(3, 1), halo, kept).movedim(1, 3) for x in self.encode(coarse, valid, drift)
-        )
+        mu, log_variance = self.encode(coarse, valid, drift, halo=halo, kept=kept)
         drift = within(drift, halo, kept)
         z = mu if noise is None else mu + noise * (0.5 * log_variance).exp()
         unshifted = self.decode(z)
@@ -174,9 +179,10 @@ class Cvae(Network):
         self.decode_2 = Expansion(w[1], w[0], (5, 1, 1), (3, 1, 1), (1, 0, 0))
         self.decode_1 = Expansion(w[0], 1, (8, 1, 1), (4, 1, 1), (2, 0, 0))
 
-    def down(self, h: Tensor, mask: Tensor) -> Tensor:
-        h = F.silu(self.encode_1(h)) * mask
-        h = F.silu(self.encode_2(self.mix(h)))
+    def down(self, h: Tensor, mask: Tensor, halo: Tensor | None, kept: int) -> Tensor:
+        h, mask = (within(x, halo, kept + 1, axis=ROWS) for x in (self.encode_1(h), mask))
+        h = within(self.mix(F.silu(h) * mask), rest(halo, kept + 1), kept, axis=ROWS)
+        h = F.silu(self.encode_2(h))
         return self.collapse(F.silu(self.encode_3(h)))
 
     def up(self, z: Tensor) -> Tensor:

@@ -5,15 +5,21 @@ A strip's `halo` (2,) int64 says how many rows at its top and at its bottom are 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+LAST = 2**31
+"""Beyond the last row of any map."""
 
-def within(x: Tensor, halo: Tensor | None, kept: int = 0) -> Tensor:
-    """Tensor (batch, row, ...) with at most `kept` rows of its halo on either side."""
+
+def within(x: Tensor, halo: Tensor | None, kept: int = 0, *, axis: int = 1) -> Tensor:
+    """Tensor with rows along `axis`, with at most `kept` rows of its halo on either side."""
     if halo is None:
         return x
-    left_out = (halo - kept).clamp_min(0)
-    return x[:, left_out[0] : x.shape[1] - left_out[1]]
+    above, below = (halo - kept).clamp_min(0).unbind()
+    # An end that is counted from the last row needs no size: a node or two less for each of some dozen tensors.
+    stop = torch.where(below > 0, -below, LAST)
+    return x[(slice(None),) * axis + (slice(above, stop),)]
 
 
 def rest(halo: Tensor | None, kept: int) -> Tensor | None:

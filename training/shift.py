@@ -43,7 +43,7 @@ def move(spectra: Tensor, shift: Tensor) -> Tensor:
     """
     whole = shift.floor()
     f = (shift - whole)[..., None, None]
-    n = spectra.shape[-1]
+    n = channels_of(spectra)
     at = torch.arange(-2, n + 1, device=spectra.device) - whole[..., None].long()
     p = spectra.gather(-1, at.clamp(0, n - 1)[:, :, None].expand(-1, -1, spectra.shape[2], -1))
     # Keys, IEEE Trans. Acoust. 29, 1153 (1981), a = -1/2: weights of x(e - 2) ... x(e + 1) at e - f.
@@ -58,13 +58,18 @@ def move_share(share: Tensor, shift: Tensor) -> Tensor:
     return moved / over_energy(moved)
 
 
+def channels_of(x: Tensor) -> int:
+    """Size of the last axis, fixed for a model: as a plain number it is a constant of the exported graph as well."""
+    return int(x.shape[-1])
+
+
 def over_energy(x: Tensor) -> Tensor:
     """Sum over the last axis, kept as 1.
 
     As a product of matrices: ONNX Runtime's sums and its products with a single column round by a row's place in
     memory, so that a strip would differ from its map.
     """
-    return (x @ torch.ones(x.shape[-1], 16, dtype=x.dtype, device=x.device))[..., :1]
+    return (x @ torch.ones(channels_of(x), 16, dtype=x.dtype, device=x.device))[..., :1]
 
 
 def over_row(x: Tensor, valid: Tensor) -> Tensor:

@@ -7,12 +7,13 @@ Law: a verdict rests on the pixel and its eight neighbours, to the last bit, wha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from training.shift import over_energy
+from training.shift import channels_of, over_energy
 
 SPIKE_SIGMA = 10.0
 TALLER = 1.2
@@ -27,8 +28,8 @@ ALIKE = 0.1
 """A neighbour with a smaller share of the pixel's brightness is another thing and no witness."""
 ROUNDS = 3
 """Spikes looked for in one pixel."""
-CENTRE = 4
-"""Place of the pixel itself among its 3 x 3."""
+CENTRE, NEIGHBOURS = 4, [0, 1, 2, 3, 5, 6, 7, 8]
+"""Places of the pixel itself and of the others among its 3 x 3."""
 
 
 class Spikes(NamedTuple):
@@ -62,7 +63,7 @@ def tested(block: Tensor, present: Tensor, suspicion: Tensor, noise: Tensor) -> 
     (pixel, energy) is how sharply a channel stands out, above 1 where it is worth a look.
     """
     own = block[:, CENTRE]
-    at = torch.arange(own.shape[-1], device=own.device)
+    at = torch.arange(channels_of(own), device=own.device)
     highest = torch.zeros_like(own[:, 0])
     channel = torch.zeros_like(suspicion[:, 0], dtype=torch.long)
     excess = torch.zeros_like(own[:, :2])
@@ -81,8 +82,8 @@ def tested(block: Tensor, present: Tensor, suspicion: Tensor, noise: Tensor) -> 
 
 def _judged(own: Tensor, block: Tensor, present: Tensor, channel: Tensor, noise: Tensor) -> _Verdict:
     """Is there a spike at `channel` (pixel,) of `own` (pixel, energy)? `sigma` is 0 where there is none."""
-    size = min(2 * NEAR + 1, own.shape[-1])
-    first = (channel - NEAR).clamp(0, own.shape[-1] - size)
+    size = min(2 * NEAR + 1, channels_of(own))
+    first = (channel - NEAR).clamp(0, channels_of(own) - size)
     index = first[:, None] + torch.arange(size, device=own.device)
     away = (index - channel[:, None]).abs()
     here = own.gather(-1, index)
@@ -94,10 +95,10 @@ def _judged(own: Tensor, block: Tensor, present: Tensor, channel: Tensor, noise:
     of_own = over_energy(here * rest)[:, None].clamp_min(0.0) + over_energy(rest)[:, None]
     witness = present[..., None] & (brightness > ALIKE * of_own)
     alike = torch.where(witness, around * (of_own / brightness), 0.0)
-    neighbours = [n for n in range(9) if n != CENTRE]
-    top = torch.stack([alike[:, n] for n in neighbours]).amax(0).amax(-1)
-    witnesses = _added([witness[:, n].to(own.dtype) for n in neighbours])
-    mean = _added([alike[:, n] for n in neighbours]) / witnesses.clamp_min(1.0)
+    neighbours = alike[:, NEIGHBOURS]
+    top = neighbours.amax(1).amax(-1)
+    witnesses = witness[:, NEIGHBOURS].to(own.dtype).sum(1)
+    mean = _added(neighbours.unbind(1)) / witnesses.clamp_min(1.0)
 
     above = here - mean
     height = own.gather(-1, channel[:, None])[:, 0]
@@ -115,7 +116,7 @@ def _judged(own: Tensor, block: Tensor, present: Tensor, channel: Tensor, noise:
     return _Verdict(torch.where(spike, sigma, 0.0), excess, mended)
 
 
-def _added(parts: list[Tensor]) -> Tensor:
+def _added(parts: Sequence[Tensor]) -> Tensor:
     """One after the other, so that the rounding does not depend on a part's place in memory."""
     total = parts[0]
     for part in parts[1:]:

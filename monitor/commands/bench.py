@@ -27,6 +27,8 @@ from monitor.sim.scene import SCENES, window_of
 RATES_PER_S = (2000.0, 4000.0, 8000.0, 16000.0)
 COLUMNS = 128
 IN_MEMORY = "the same machine, counts in memory"
+SIDE_BY_SIDE = 4
+"""Measurements a table."""
 Row = dict[str, float | int | str]
 
 
@@ -66,12 +68,16 @@ def bench(
         told = {"bench": what, "cores": os.cpu_count(), "machine": platform.machine(), "rows": tables[what]}
         typer.echo(msgspec.json.encode(told | ({"rivals": tables[IN_MEMORY]} if IN_MEMORY in tables else {})))
         return
-    for title, rows in tables.items():
+    for title, measured in tables.items():
         # a figure a line and a measurement a column: a dozen figures side by side fit no terminal
-        table = Table(title=f"{title}, {os.cpu_count()} cores, {platform.machine()}", show_header=False)
-        for name in rows[0]:
-            table.add_row(name, *(_shown(row[name]) for row in rows))
-        Console().print(table)
+        for first in range(0, len(measured), SIDE_BY_SIDE):
+            rows = measured[first : first + SIDE_BY_SIDE]
+            table = Table(title=f"{title}, {os.cpu_count()} cores, {platform.machine()}", show_header=False)
+            for _ in ("name", *rows):
+                table.add_column(overflow="fold")
+            for name in rows[0]:
+                table.add_row(name, *(_shown(row[name]) for row in rows))
+            Console().print(table)
 
 
 def _models(given: list[Path] | None, channels: list[int] | None, folder: Path) -> list[Path]:

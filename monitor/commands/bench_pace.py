@@ -13,14 +13,14 @@ from monitor.core.resampling import resampler
 from monitor.io.scorer import Scorer, strips_of
 
 GROUP = "eelswatch.rivals"
-SIZE, RIVALS_SIZE = 64, 48
+ROWS, COLUMNS, RIVALS_SIZE = 64, 128, 48
 REPEATS = 3
 Row = dict[str, float | int | str]
 
 
 def measure_pace(scorer: Scorer) -> list[Row]:
     """Spectra/s in strips as long as scoring has them, and with each row by itself."""
-    counts = _noise(SIZE, scorer)
+    counts = _noise(ROWS, COLUMNS, scorer)
     return [
         {
             "mode": name,
@@ -28,13 +28,13 @@ def measure_pace(scorer: Scorer) -> list[Row]:
             "provider": scorer.provider,
             "spectra_per_s": _own_pace(scorer, counts, pixels),
         }
-        for name, pixels in (("bulk", None), ("row by row", SIZE))
+        for name, pixels in (("bulk", None), ("row by row", COLUMNS))
     ]
 
 
 def measure_rivals(scorer: Scorer) -> list[Row]:
     """Spectra/s of eelswatch and of each rival that is installed, one after the other, on one noisy map."""
-    counts = _noise(RIVALS_SIZE, scorer)
+    counts = _noise(RIVALS_SIZE, RIVALS_SIZE, scorer)
     paces = {"eelswatch": _own_pace(scorer, counts, None)}
     for entry in entry_points(group=GROUP):
         try:
@@ -53,8 +53,8 @@ def measure_rivals(scorer: Scorer) -> list[Row]:
     ]
 
 
-def _noise(size: int, scorer: Scorer) -> NDArray[np.uint16]:
-    return np.random.default_rng(0).poisson(400.0, (size, size, scorer.card.energy.size)).astype(np.uint16)
+def _noise(rows: int, columns: int, scorer: Scorer) -> NDArray[np.uint16]:
+    return np.random.default_rng(0).poisson(400.0, (rows, columns, scorer.card.energy.size)).astype(np.uint16)
 
 
 def _own_pace(scorer: Scorer, counts: NDArray[np.uint16], pixels: int | None) -> float:
