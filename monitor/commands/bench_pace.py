@@ -13,7 +13,7 @@ from monitor.core.resampling import resampler
 from monitor.io.scorer import Scorer, strips_of
 
 GROUP = "eelswatch.rivals"
-ROWS, COLUMNS, RIVALS_SIZE = 64, 128, 48
+ROWS, COLUMNS, RIVALS_SIZE = 64, 128, 96
 REPEATS = 3
 Row = dict[str, float | int | str]
 
