@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor.commands.bench_pace import measure_pace, measure_rivals
+from monitor.commands.bench_page import write_page
 from monitor.commands.bench_stream import Load, measure_stream
 from monitor.commands.first_model import TRAINING_SEED, call, first_model
 from monitor.core.errors import UsageError
@@ -42,6 +43,7 @@ def bench(
     columns: Annotated[list[int] | None, typer.Option(min=1, help="Of the stream: pixels a row.")] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Of the stream: at each rate.")] = 10.0,
     browser: Annotated[Path | None, typer.Option(help="Of the stream: a Chromium that shows the page.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Of the stream: a file for its plots.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure spectra/s of the stream, of scoring, or the time of a training; options may be given several times."""
@@ -64,6 +66,9 @@ def bench(
                 tables[IN_MEMORY] += measure_rivals(scorer)
         else:
             raise UsageError(f"there is no benchmark {what!r}; wanted stream, score or train")
+    machine = f"{os.cpu_count()} cores, {platform.machine()}"
+    if html is not None and IN_MEMORY in tables:
+        write_page(html, tables[what], tables[IN_MEMORY], machine)
     if as_json:
         told = {"bench": what, "cores": os.cpu_count(), "machine": platform.machine(), "rows": tables[what]}
         typer.echo(msgspec.json.encode(told | ({"rivals": tables[IN_MEMORY]} if IN_MEMORY in tables else {})))
@@ -72,7 +77,7 @@ def bench(
         # a figure a line and a measurement a column: a dozen figures side by side fit no terminal
         for first in range(0, len(measured), SIDE_BY_SIDE):
             rows = measured[first : first + SIDE_BY_SIDE]
-            table = Table(title=f"{title}, {os.cpu_count()} cores, {platform.machine()}", show_header=False)
+            table = Table(title=f"{title}, {machine}", show_header=False)
             for _ in ("name", *rows):
                 table.add_column(overflow="fold")
             for name in rows[0]:
