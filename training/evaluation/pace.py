@@ -51,15 +51,14 @@ def _as_published(channels: int) -> nn.Sequential:
     inner = 256, channels // STEPS, PATCH // 4, PATCH // 4
     size = prod(inner)
     layers = (
-        (1, 32, (7, 1, 1), (2, 1, 1)),
-        (32, 64, (5, 3, 3), (2, 1, 1)),
-        (64, 128, (3, 3, 3), (2, 2, 2)),
-        (128, 256, (3, 3, 3), (2, 2, 2)),
+        (1, 32, (7, 1, 1), (2, 1, 1), (3, 0, 0), (1, 0, 0)),
+        (32, 64, (5, 3, 3), (2, 1, 1), (2, 1, 1), (1, 0, 0)),
+        (64, 128, (3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1)),
+        (128, 256, (3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1)),
     )
     down: list[nn.Module] = []
     up: list[nn.Module] = []
-    for before, after, kernel, step in layers:
-        half, left = tuple(k // 2 for k in kernel), tuple(s - 1 for s in step)
+    for before, after, kernel, step, half, left in layers:
         down += [nn.Conv3d(before, after, kernel, step, half), nn.ReLU()]
         up = [nn.ReLU(), nn.ConvTranspose3d(after, before, kernel, step, half, left), *up]
     middle = [nn.Flatten(), nn.Linear(size, DENSE), nn.ReLU(), nn.Linear(DENSE, LATENT)]
