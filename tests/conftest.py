@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.live import material, offline, serve
+
+__all__ = ["material", "offline", "real_data", "serve"]
 PROJECT = Path(__file__).resolve().parents[1]
 
 

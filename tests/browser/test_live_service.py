@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from conftest import map_pixels, pixel_position, wait_for
 
-from tests.live import hear, instrument, material, messages_of, offline, serve
-
-__all__ = ["material", "offline", "serve"]
+from tests.live import hear, instrument, messages_of
 
 pytestmark = pytest.mark.browser
 SHOWS_ROW = "row => Number.isFinite(Bokeh.documents[0].get_model_by_name('total_image').data.image[0][row * 32])"

@@ -3,9 +3,7 @@
 import json
 import os
 
-from tests.live import command, material
-
-__all__ = ["material"]
+from tests.live import command
 
 
 def test_a_short_stream_loses_nothing_and_its_figures_are_told_and_drawn(material, tmp_path):
