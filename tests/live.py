@@ -135,6 +135,11 @@ class Service:
         self._close()
         return code, lines
 
+    def memory_bytes(self, key: str = "VmRSS") -> int:
+        """What is resident now, or with `VmHWM` was at most, by /proc/PID/status."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         code = self.process.wait(20)
@@ -198,12 +203,22 @@ def offline(material, tmp_path) -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in arrays.files}
 
 
-def messages_of(image: SpectrumImage, scan: str, **more):
-    """The whole scan, a row a block, in the words of the interface."""
-    energy = {"offset_ev": image.energy.offset_ev, "step_ev": image.energy.step_ev, "size": image.energy.size}
+def energy_of(image: SpectrumImage) -> dict:
+    """Its energy axis in the words of the interface."""
+    return {"offset_ev": image.energy.offset_ev, "step_ev": image.energy.step_ev, "size": image.energy.size}
+
+
+def messages_of(image: SpectrumImage, scan: str, width: int | None = None, **more):
+    """The whole scan in the words of the interface, in blocks of a row or of `width` pixels of one."""
     counts = image.counts
-    blocks = [streams.block(counts[row : row + 1], (row, 0), row + 1, scan) for row in range(counts.shape[0])]
-    first = streams.start(scan, counts.shape[:2], energy, counts.dtype.str, **more)
+    rows, columns = counts.shape[:2]
+    step = width or columns
+    places = [(row, column) for row in range(rows) for column in range(0, columns, step)]
+    blocks = [
+        streams.block(counts[row : row + 1, column : column + step], (row, column), seq, scan)
+        for seq, (row, column) in enumerate(places, start=1)
+    ]
+    first = streams.start(scan, (rows, columns), energy_of(image), counts.dtype.str, **more)
     return [first, *blocks, streams.end(len(blocks) + 1, scan)]
 
 

@@ -121,7 +121,10 @@ class Network(nn.Module):
     def encode(
         self, coarse: Tensor, valid: Tensor, drift: Tensor, *, halo: Tensor | None = None, kept: int = 0
     ) -> tuple[Tensor, Tensor]:
-        """Latent mean and log variance, each (batch, latent, 1, row, column), of counts moved back by `drift`."""
+        """Latent mean and log variance, each (batch, latent, 1, row, column), of counts moved back by `drift`.
+
+        Of the rows in the `halo` at most `kept` on either side come out.
+        """
         total = over_energy(coarse)
         counted = total.clamp_min(1.0).maximum(
             DARK * self.usual_total

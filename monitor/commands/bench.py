@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from monitor.commands.bench_pace import measure_pace, measure_rivals
+from monitor.commands.bench_pace import Row, measure_pace, measure_rivals
 from monitor.commands.bench_page import write_page
 from monitor.commands.bench_stream import Load, measure_stream
 from monitor.commands.first_model import TRAINING_SEED, call, first_model
@@ -30,7 +30,6 @@ COLUMNS = 128
 IN_MEMORY = "the same machine, counts in memory"
 SIDE_BY_SIDE = 4
 """Measurements a table."""
-Row = dict[str, float | int | str]
 
 
 def bench(

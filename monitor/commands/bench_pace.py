@@ -16,6 +16,7 @@ GROUP = "eelswatch.rivals"
 ROWS, COLUMNS, RIVALS_SIZE = 64, 128, 96
 REPEATS = 3
 Row = dict[str, float | int | str]
+"""Figures of one measurement, by name."""
 
 
 def measure_pace(scorer: Scorer) -> list[Row]:

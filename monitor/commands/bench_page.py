@@ -12,6 +12,7 @@ from bokeh.layouts import row
 from bokeh.palettes import Colorblind8
 from bokeh.resources import INLINE
 
+from monitor.commands.bench_pace import Row
 from monitor.files.atomic import replacing
 
 figure: Any = plotting.figure  # its keyword arguments are beyond what can be typed
@@ -21,7 +22,6 @@ QUANTILES = (
     ("p99_ms", "score, 99 %", "solid"),
     ("page_p99_ms", "page, 99 %", "dashed"),
 )
-Row = dict[str, float | int | str]
 
 
 def write_page(path: Path, stream: Sequence[Row], rivals: Sequence[Row], machine: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.commands.bench_pace import Row
 from monitor.commands.demo import free_port, served
 from monitor.commands.page_listener import PageListener
 from monitor.core.axes import EnergyAxis
@@ -30,7 +31,6 @@ MOST_ROWS = 2048
 """Of one scan; what is longer is sent as several."""
 CATCH_UP_S = 120.0
 CLEAN_SEED = 7
-Row = dict[str, float | int | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ import sys
 import time
 
 import numpy as np
-import pytest
 from websockets.sync.client import connect
 
 from monitor.commands.demo import free_port
@@ -18,24 +17,7 @@ from tests.live import SCENE, assert_same_maps, messages_of
 
 MIB = 2**20
 FALSE_FLAGS = 30
-
-
-def resident_bytes(service):
-    lines = service.fetch("metrics")[1].decode().splitlines()
-    return next(float(line.split()[-1]) for line in lines if line.startswith("process_resident_memory_bytes "))
-
-
-def split_messages(image, scan, width):
-    """A scan in blocks of `width` pixels of a row."""
-    counts = image.counts
-    energy = {"offset_ev": image.energy.offset_ev, "step_ev": image.energy.step_ev, "size": image.energy.size}
-    places = [(row, lo) for row in range(counts.shape[0]) for lo in range(0, counts.shape[1], width)]
-    blocks = [
-        streams.block(counts[row : row + 1, lo : lo + width], (row, lo), seq, scan)
-        for seq, (row, lo) in enumerate(places, start=1)
-    ]
-    first = streams.start(scan, counts.shape[:2], energy, counts.dtype.str)
-    return [first, *blocks, streams.end(len(blocks) + 1, scan)]
+PAGES = 10
 
 
 def test_of_clean_scans_with_lost_messages_the_lost_pixels_alone_are_missing_and_false_flags_keep_their_promise(
@@ -45,7 +27,7 @@ def test_of_clean_scans_with_lost_messages_the_lost_pixels_alone_are_missing_and
     width, rng, flagged, scored = 8, random.Random(1), 0, 0
     for seed in range(10, 16):
         scan = f"clean {seed}"
-        messages = split_messages(acquire(SCENE.without_anomalies(), seed).image, scan, width)
+        messages = messages_of(acquire(SCENE.without_anomalies(), seed).image, scan, width)
         lost = rng.sample(range(1, len(messages) - 1), k=len(messages) // 20)
         sender.send(*(frames for seq, frames in enumerate(messages) if seq not in lost))
         view = service.closed(scan)
@@ -71,7 +53,7 @@ def test_ten_thousand_hostile_messages_between_good_ones_cost_a_count_each_and_n
     sender.send(*messages[:2], *(h.frames for h in corpus if h.kind != "conflict"), *messages[2:])
     service.closed("warm")
     told = service.ask("api/health")[1]["wire_errors"]["total"]
-    before = resident_bytes(service)
+    before = service.memory_bytes()
 
     first, *blocks, last = messages_of(material.image, "s")
     shares = np.array_split(np.arange(10_000) % len(corpus), len(blocks))
@@ -84,7 +66,7 @@ def test_ten_thousand_hostile_messages_between_good_ones_cost_a_count_each_and_n
     assert view["state"] == "complete"
     assert view["wire_errors"]["total"] + service.ask("api/health")[1]["wire_errors"]["total"] - told == 10_000
     assert_same_maps(service.maps("s", tmp_path), offline)
-    assert resident_bytes(service) - before < 20 * MIB
+    assert service.memory_bytes() - before < 20 * MIB
 
 
 def test_a_sender_that_is_killed_costs_its_scan_the_rest_and_the_next_sender_nothing(
@@ -129,7 +111,7 @@ def test_a_scan_of_the_same_id_again_changes_nothing_of_the_first(serve, materia
     sender.send(*messages)
     service.closed("twice")
     before = service.fetch("api/scans/twice/maps.npz")[1]
-    first, *blocks, last = split_messages(acquire(SCENE, 9).image, "twice", 16)
+    first, *blocks, last = messages_of(acquire(SCENE, 9).image, "twice", 16)
     sender.send(first, *blocks, last, *messages_of(material.image, "after"))
     service.closed("after")
     assert service.fetch("api/scans/twice/maps.npz")[1] == before
@@ -141,28 +123,25 @@ def test_messages_that_come_a_second_late_are_waited_for(serve, material, offlin
     service, sender = serve()
     messages = messages_of(material.image, "slow")
     sender.send(*messages[:10], *messages[14:20])
-    time.sleep(1.5)
+    time.sleep(1.5)  # the delay itself
     sender.send(*messages[20:], *messages[10:14])
     assert service.closed("slow")["state"] == "complete"
     assert_same_maps(service.maps("slow", tmp_path), offline)
 
 
-@pytest.mark.parametrize("pages", [10])
-def test_pages_that_take_nothing_hold_up_neither_the_scan_nor_a_page_that_does(
-    serve, material, offline, tmp_path, pages
-):
+def test_pages_that_take_nothing_hold_up_neither_the_scan_nor_a_page_that_does(serve, material, offline, tmp_path):
     service, sender = serve()
     address = service.url.replace("http", "ws") + "ws"
-    stalled = [connect(address, max_size=None, max_queue=1) for _ in range(pages)]
+    stalled = [connect(address, max_size=None, max_queue=1) for _ in range(PAGES)]
     try:
-        before = resident_bytes(service)
+        before = service.memory_bytes()
         for n in range(4):
             sender.send(*messages_of(material.image, f"busy {n}"))
             assert service.closed(f"busy {n}")["state"] == "complete"
         assert_same_maps(service.maps("busy 3", tmp_path), offline)
         with connect(address, max_size=None) as page:
             assert page.recv(timeout=10)
-        assert resident_bytes(service) - before < 40 * MIB
+        assert service.memory_bytes() - before < 40 * MIB
     finally:
         for page in stalled:
             page.socket.close()

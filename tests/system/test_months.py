@@ -15,17 +15,11 @@ from monitor.files.spectrum_image import write_spectrum_image
 from monitor.sim.acquisition import acquire
 from monitor.sim.scene import window_of
 from tests import streams
-from tests.live import SCENE, Sender, Service, command, messages_of
+from tests.live import SCENE, Sender, Service, command, energy_of, messages_of
 
 GIB, MIB = 2**30, 2**20
 PEAK_GIB = 1.5
 SOAK_MINUTES = float(os.environ.get("EELSWATCH_SOAK_MINUTES", "10"))
-
-
-def status_bytes(service: Service, key: str) -> int:
-    """A line of /proc/PID/status, `VmHWM` for the peak, `VmRSS` for what is resident now."""
-    lines = Path(f"/proc/{service.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
 
 
 @pytest.mark.slow
@@ -38,12 +32,11 @@ def test_a_scan_of_half_a_gibibyte_is_held_in_less_than_three_times_that(tmp_pat
     command("export", tmp_path / "run", "-o", model, check=True)
     image, shape = acquire(scene, 2).image, (512, 512)
     rows = np.tile(image.counts, (1, 16, 1)).astype("<u2")
-    energy = {"offset_ev": image.energy.offset_ev, "step_ev": image.energy.step_ev, "size": image.energy.size}
     sender = Sender()
     service = Service(model, tmp_path, source=sender.endpoint)
     try:
         sender.wait()
-        sender.send(streams.start("large", shape, energy, "<u2"))
+        sender.send(streams.start("large", shape, energy_of(image), "<u2"))
         for row in range(512):
             sender.send(streams.block(rows[row % 32 : row % 32 + 1], (row, 0), row + 1, "large"))
             if row % 16 == 15:
@@ -51,7 +44,7 @@ def test_a_scan_of_half_a_gibibyte_is_held_in_less_than_three_times_that(tmp_pat
                 service.until(lambda wanted=wanted: service.scan("large")["pixels"]["scored"] >= wanted, "the scores")
         sender.send(streams.end(513, "large"))
         assert service.closed("large")["state"] == "complete"
-        peak = status_bytes(service, "VmHWM")
+        peak = service.memory_bytes("VmHWM")
         sys.stdout.write(f"peak {peak / GIB:.2f} GiB\n")
         assert peak < PEAK_GIB * GIB
         assert service.stop() == 0
@@ -126,7 +119,7 @@ def test_scan_after_scan_under_all_that_goes_wrong_takes_no_more_memory_files_or
             view = service.closed(scan)
             assert view["pixels"]["scored"] == view["pixels"]["received"] > 0
             files, threads = len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
-            taken.append((passed, status_bytes(service, "VmRSS"), files, threads))
+            taken.append((passed, service.memory_bytes(), files, threads))
     finally:
         visitors.leave()
     at, memory, files, threads = np.array(taken).T

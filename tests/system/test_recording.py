@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from threading import Event, Thread
 
 import numpy as np
@@ -12,7 +13,6 @@ import pytest
 
 from monitor.sim.publisher import ScanToSend, publish
 from monitor.sim.sender import StreamSender
-from tests import streams
 from tests.live import assert_same_maps, messages_of
 
 TWO_HUNDRED_KB = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))"
@@ -59,11 +59,7 @@ def test_a_scan_that_the_disk_has_no_room_for_is_scored_and_the_next_that_fits_i
     assert service.ask("api/health")[0] == 503
     assert_same_maps(service.maps("too large", tmp_path), offline)
 
-    energy = {"offset_ev": image.energy.offset_ev, "step_ev": image.energy.step_ev, "size": image.energy.size}
-    blocks = [streams.block(image.counts[row : row + 1], (row, 0), row + 1, "fits") for row in range(8)]
-    sender.send(
-        streams.start("fits", (8, 32), energy, image.counts.dtype.str), *blocks, streams.end(len(blocks) + 1, "fits")
-    )
+    sender.send(*messages_of(replace(image, counts=image.counts[:8]), "fits"))
     assert service.closed("fits")["unrecorded"] is None
     assert service.ask("api/health")[0] == 200
     assert service.stop() == 0

@@ -1,7 +1,7 @@
 """The life of a rescan, with an instrument that knows the interface's text alone."""
 
 from tests import streams
-from tests.live import command, hear, instrument, messages_of, say
+from tests.live import command, energy_of, hear, instrument, messages_of, say
 
 
 def proposals(service, sender, material, scan="film"):
@@ -100,8 +100,7 @@ def test_a_child_scan_is_scored_and_tied_to_its_request(serve, material):
     row0, col0, row1, col1 = first["region"]
     parent = {"scan": "film", "region": first["region"], "rescan": first["id"]}
     counts = material.image.counts[row0:row1, col0:col1]
-    energy = {"offset_ev": material.image.energy.offset_ev, "step_ev": material.image.energy.step_ev, "size": 120}
-    head = streams.start("child", counts.shape[:2], energy, counts.dtype.str, parent=parent)
+    head = streams.start("child", counts.shape[:2], energy_of(material.image), counts.dtype.str, parent=parent)
     sender.send(head, streams.block(counts, (0, 0), 1, "child"), streams.end(2, "child"))
     child = service.closed("child")
     assert child["parent"] == parent
