@@ -1,6 +1,7 @@
-"""What a score is worth as a p-value, from the blocks that neither the network nor the bank has seen.
+"""What a score is worth as a p-value: blocks that neither the network nor the bank has seen say what is usual.
 
-Trimmed tails throughout, because the map may hold the very anomalies that are to be found.
+How fast fewer reach more takes all clean pixels to tell: a fifth of a map holds two of a thousandth. Trimmed tails
+throughout, because the map may hold the very anomalies that are to be found.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import genpareto
+from torch import Tensor
 
 from monitor.core.calibration import Calibration, Tail
 from monitor.core.errors import DataError
@@ -18,6 +20,7 @@ from training.scoring import Scores, ScoringGraph, score_of
 from training.standardise import FEWEST, CleanMaps, seen_at
 from training.strips import strips
 
+HELD_OUT, LEARNED_FROM = (Role.CALIBRATE,), (Role.TRAIN, Role.VALIDATE)
 KNOTS = 200
 SHAPE_LIMITS = (-0.06, 0.1)
 """Of the Pareto tail. Near z standard deviations the largest of many Gaussian deviates has about -1 / z^2 (Leadbetter,
@@ -27,10 +30,9 @@ OUTLIERS = 0.1
 
 RARE = 0.005
 """Share of the scores that may stand far from all others in a clean map."""
-AT_OTHER_DOSE = {0.25: (0.9, 1.2), 4.0: (1.3, 3.0)}
-"""How many times wider clean scores spread than the same pixels thinned or summed show, and the power of the dose that
-adds to it, over the shape of the tail: a heavy tail is made by places a pixel wide that the network knows least. Sums
-smooth over them, dose brings them out."""
+BROUGHT_OUT = 1.4
+"""How many times wider clean scores spread at the highest dose than sums of pixels show: those smooth over places a
+pixel wide that the network knows least, dose brings them out."""
 FEW = 0.95
 """Quantile beyond which the mean of clean scores of more and of less dose is brought to that of the usual dose."""
 
@@ -48,30 +50,42 @@ def score_map(graph: ScoringGraph, counts: NDArray[np.float32]) -> Scores:
 
 @torch.no_grad()
 def calibrate(graph: ScoringGraph, clean: CleanMaps) -> tuple[Calibration, int]:
-    """The p-values of the calibration blocks of the maps, labelled pixels left out, at each of the bank's doses.
+    """The p-values of clean pixels of the maps, labelled ones left out, at each of the bank's doses.
 
-    Also how many scores were left out, because they stand far from all others. Raises DataError where there are none.
+    Also how many scores stand far from all others and were left out. Raises DataError where none is held out.
     """
     graph.eval()
-    held = [seen_at(graph, clean, dose, graph.levelled, (Role.CALIBRATE,)) for dose in DOSES]
-    usual = DOSES.index(1.0)
-    if not len(held[usual][0]):
+    held, total = seen_at(graph, clean, 1.0, graph.levelled, HELD_OUT)
+    if not len(held):
         raise DataError("all pixels held out for calibration are vacuum, saturated or spikes; choose another region")
-    score, total = score_of(held[usual][0]).numpy(), np.concatenate([total.numpy() for _, total in held])
-    calibration = fit_calibration(score, total * float(graph.gain))
-    middle, spread = _reach(held[usual][0].numpy())
-    for row, (found, _) in enumerate(held):
-        if row != usual and len(found) >= FEWEST:
-            own_middle, own_spread = _reach(found.numpy())
-            wider, growth = AT_OTHER_DOSE[DOSES[row]]
-            stretch = own_spread / spread * wider * DOSES[row] ** (growth * max(calibration.tail.shape, 0.0))
+    learned, more = seen_at(graph, clean, 1.0, graph.levelled, LEARNED_FROM)
+    usual = torch.cat((held, _brought(learned, to=held)))
+    totals = [total, more]
+    middle, spread = _reach(usual)
+    for row, dose in enumerate(DOSES):
+        if dose == 1.0:
+            continue
+        found, total = seen_at(graph, clean, dose, graph.levelled, (*HELD_OUT, *LEARNED_FROM))
+        totals.append(total)
+        if len(found) >= FEWEST:
+            own_middle, own_spread = _reach(found)
+            stretch = own_spread / spread * (BROUGHT_OUT if dose == DOSES[-1] else 1.0)
             graph.bank.levels.align(row, own_middle - middle * stretch, stretch)
-    return calibration, score.size - calibration.pixels
+    calibration = fit_calibration(score_of(usual).numpy(), torch.cat(totals).numpy() * float(graph.gain))
+    return calibration, len(usual) - calibration.pixels
 
 
-def _reach(levelled: NDArray[np.floating]) -> tuple[float, float]:
+def _brought(levelled: Tensor, *, to: Tensor) -> Tensor:
+    """All of it, with the middle and the reach of other clean pixels."""
+    if len(levelled) < FEWEST or len(to) < FEWEST:
+        return levelled
+    (middle, spread), (own_middle, own_spread) = _reach(to), _reach(levelled)
+    return (levelled - own_middle) * (spread / own_spread) + middle
+
+
+def _reach(levelled: Tensor) -> tuple[float, float]:
     """The middle of clean pixels and how far beyond it few of them are."""
-    kept = without_anomalies(np.sort(levelled.astype(np.float64)))
+    kept = without_anomalies(np.sort(levelled.double().numpy()))
     middle, far = np.quantile(kept, (0.5, FEW))
     high = kept[kept >= far].mean()
     return float(middle), max(float(high - middle), 1e-3)

@@ -19,6 +19,8 @@ from monitor.core.errors import DataError
 from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.config import TrainConfig
 from training.doses import SUMMED, summed, thinned
+from training.edge_shapes import every_edge
+from training.foreign import with_foreign
 from training.loss import Loss, chi2_per_dof, likelihood, loss_named
 from training.model import Network
 from training.plural_scattering import rethickened
@@ -109,9 +111,10 @@ def _step(
     dice: torch.Generator,
 ) -> Loss:
     coarse, valid = _crops(maps, net.architecture.coarse_energy.step_ev, config, dice)
+    edges = every_edge(net.architecture.coarse_energy)[0].clamp_min(0.0).to(coarse)
     noise = torch.randn(coarse.shape[0], config.latent, 1, *coarse.shape[1:3], generator=dice).to(coarse.device)
     net.train()
-    normal = net(coarse, valid, noise)
+    normal = net(with_foreign(coarse, valid, edges, dice), valid, noise)
     loss = loss_named(config.loss, coarse, valid, normal, beta=config.beta)
     optimiser.zero_grad(set_to_none=True)
     loss.total.backward()

@@ -32,8 +32,9 @@ USUAL, HIGH, HIGH_OF_LATENT = 0.5, 0.9, 0.998
 """Quantiles that say what strength is usual and how fast it falls off; that of latents falls off in no known way."""
 SCATTERED = ((0.0, 1.0), (0.4, 16.0), (0.8, 16.0), (0.4, 26.0), (0.8, 26.0))
 """Shares of the spectrum that are added after one more loss of so many eV: up to a specimen twice as thick."""
-LATENT_CARE = 1.15
-"""Latents of a map that was learned from lie closer than those of another; their scale is made so much wider."""
+LATENT_CARE = {0.25: 1.35, 1.0: 1.15, 4.0: 1.8}
+"""Latents of a map that was learned from lie closer than those of another; their scale is made so much wider, the most
+at the doses that thinned and added pixels stand for."""
 LEAST_SPREAD = 0.5
 QUIET = 0.95
 """Share of the pixels that are unsuspicious in a family."""
@@ -74,7 +75,7 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
         spread.copy_(seen.clamp_min(LEAST_SPREAD))
     bank.moved.spread.copy_(torch.stack((shift, shift_3)).clamp_min(1.0))
     bank.tabulate()
-    levels = [_level(*seen_at(graph, clean, dose, lambda found: (found.peaks.strength,))) for dose in DOSES]
+    levels = [_level(dose, *seen_at(graph, clean, dose, lambda found: (found.peaks.strength,))) for dose in DOSES]
     usual = levels[DOSES.index(1.0)]
     assert usual is not None, "there are training pixels"
     for row, level in enumerate(levels):
@@ -98,7 +99,7 @@ def _unsuspicious(z: Sequence[Tensor]) -> Tensor:
     return (largest <= largest.quantile(QUIET, dim=0)).all(-1)
 
 
-def _level(strength: Tensor) -> tuple[Tensor, Tensor] | None:
+def _level(dose: float, strength: Tensor) -> tuple[Tensor, Tensor] | None:
     """Usual strength (family,) and how far beyond it one pixel in ten is; None of too few pixels (pixel, family)."""
     if len(strength) < FEWEST:
         return None
@@ -106,7 +107,7 @@ def _level(strength: Tensor) -> tuple[Tensor, Tensor] | None:
     high[FAMILIES.index("latent")] = HIGH_OF_LATENT
     usual, reached = strength.quantile(USUAL, dim=0), strength.quantile(high, dim=0).diagonal()
     scale = ((reached - usual) / ((1.0 - USUAL) / (1.0 - high)).log()).clamp_min(1e-3)
-    scale[FAMILIES.index("latent")] *= LATENT_CARE
+    scale[FAMILIES.index("latent")] *= LATENT_CARE[dose]
     return usual, scale
 
 
