@@ -36,4 +36,4 @@ def with_foreign(coarse: Tensor, valid: Tensor, edges: Tensor, dice: torch.Gener
     unit = edge / (edge.square() / usual.clamp_min(1.0)[:, None, None]).sum(-1, keepdim=True).sqrt()
     sign = 1.0 - 2.0 * (torch.rand(size, 1, 1, 1, generator=dice) < NEGATIVE).to(coarse)
     added = (strength * valid)[..., None] * unit
-    return (coarse + (added * sign).maximum(-0.8 * coarse.clamp_min(0.0)) + added.sqrt() * noise)
+    return coarse + (added * sign).maximum(-0.8 * coarse.clamp_min(0.0)) + added.sqrt() * noise

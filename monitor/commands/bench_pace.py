@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.resampling import resampler
-from monitor.io.scorer import Scorer, strips_of
+from monitor.io.scorer import Scorer
 
 GROUP = "eelswatch.rivals"
 ROWS, COLUMNS, RIVALS_SIZE = 64, 128, 96
@@ -64,7 +64,7 @@ def _own_pace(scorer: Scorer, counts: NDArray[np.uint16], pixels: int | None) ->
     assert same is not None, "an axis covers itself"
 
     def score() -> None:
-        for _ in scorer.over(strips_of(counts, received, card=scorer.card, resample=same, pixels=pixels), scorer.score):
+        for _ in scorer.over(scorer.strips(counts, received, same, pixels=pixels), scorer.score):
             pass
 
     return _pace(score, counts, repeats=REPEATS + 1)  # the first one warms up

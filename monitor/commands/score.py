@@ -18,7 +18,7 @@ from monitor.core.maps import LiveMaps
 from monitor.core.resampling import resampler
 from monitor.files.score_maps import ScoreMaps, write_score_maps
 from monitor.files.spectrum_image import SpectrumImage, read_spectrum_image
-from monitor.io.scorer import Scorer, load_scorer, strips_of
+from monitor.io.scorer import Scorer, load_scorer
 
 
 def score(
@@ -73,7 +73,7 @@ def score_map(scorer: Scorer, image: SpectrumImage, *, received: NDArray[np.bool
     maps = LiveMaps.empty(ScanGrid(rows=rows, columns=columns))
     with Progress(disable=quiet, transient=True) as progress:
         task = progress.add_task("scoring", total=rows)
-        strips = strips_of(image.counts, received, card=card, resample=resample)
+        strips = scorer.strips(image.counts, received, resample)
         for strip, scores in scorer.over(strips, scorer.score):
             maps.put(slice(strip.row0, strip.row1), scores, card.calibration, card.energy)
             progress.update(task, completed=strip.row1)

@@ -10,7 +10,6 @@ from monitor.core.session import Session
 from monitor.core.strips import Strip
 from monitor.core.version import Version
 from monitor.core.watch import Watch
-from monitor.io.scorer import pixels_per_call
 from monitor.io.scoring_threads import ScoringThreads
 
 
@@ -52,8 +51,8 @@ class ScoreLane:
                 task.cancel()
 
     def _begin(self, under_way: dict[asyncio.Task[None], int]) -> None:
+        pixels = self._threads.pixels_per_call
         for scan in self._session.active:
-            pixels = pixels_per_call(scan.card)
             while len(under_way) < self._threads.count and (strip := scan.next_strip(pixels)) is not None:
                 under_way[asyncio.create_task(self._score(scan, strip))] = time.monotonic_ns()
 

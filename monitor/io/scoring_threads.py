@@ -29,6 +29,11 @@ class ScoringThreads:
         return len(self._threads)
 
     @property
+    def pixels_per_call(self) -> int:
+        """How many pixels, without halo, a strip should have."""
+        return self._scorer.pixels_per_call
+
+    @property
     def running(self) -> bool:
         """True until all threads have ended."""
         return any(thread.is_alive() for thread in self._threads)

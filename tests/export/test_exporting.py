@@ -15,6 +15,8 @@ from export.to_onnx import to_onnx
 from monitor.core.errors import ConfigError, DataError, ModelError
 from monitor.core.model_card import METADATA_KEY, WHOLE_ROW, read_card
 from monitor.core.model_file import graph_sha256
+from monitor.core.resampling import resampler
+from monitor.io.scorer import Scorer, load_scorer
 from training.config import TrainConfig
 from training.scoring import Scores
 from training.train import load_graph, new_graph
@@ -131,6 +133,23 @@ def test_expected_spectra_that_are_not_asked_for_are_empty_and_the_rest_is_the_s
 @pytest.mark.parametrize("core", [1, 4, 8])
 def test_a_strip_scores_as_its_map_to_the_last_bit(session, run, film, core):
     assert strips_that_differ(session, holed(film), core=core, halo=load_graph(run)[0].halo_rows) == []
+
+
+@pytest.mark.parametrize("pixels", [70, 400])
+def test_strips_filled_up_to_one_size_as_for_a_graphics_card_score_the_same(model, film, monkeypatch, pixels):
+    scorer, same = load_scorer(model, "cpu"), resampler(film.energy, film.energy)
+    received = np.ones(film.counts.shape[:2], bool)
+
+    def scores(card_pixels):
+        monkeypatch.setattr("monitor.io.scorer.PIXELS_PER_CUDA_CALL", card_pixels)
+        return [scorer.score(strip) for strip in scorer.strips(film.counts, received, same, pixels=pixels)]
+
+    plain = scores(pixels)
+    monkeypatch.setattr(Scorer, "provider", "CUDAExecutionProvider")
+    for on_card, on_cpu in zip(scores(200), plain, strict=True):
+        np.testing.assert_array_equal(on_card.score, on_cpu.score)
+        np.testing.assert_array_equal(on_card.label, on_cpu.label)
+        np.testing.assert_array_equal(on_card.kind, on_cpu.kind)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from monitor.core.axes import EnergyAxis
 from monitor.core.errors import DataError
 from monitor.core.resampling import Resampler, resampler
 from monitor.core.strips import Strip
-from monitor.io.scorer import Scorer, load_scorer, strips_of
+from monitor.io.scorer import Scorer, load_scorer
 from training.calibrate import score_map
 from training.run import Outcome
 from training.scoring import ScoringGraph
@@ -69,7 +69,7 @@ class ModelCandidate:
         """Score a whole map."""
         card, same = self._scorer.card, resampler(self.energy, self.energy)
         assert isinstance(same, Resampler), "an axis covers itself"
-        strips = strips_of(counts, np.isfinite(counts.sum(-1)), card=card, resample=same)
+        strips = self._scorer.strips(counts, np.isfinite(counts.sum(-1)), same)
         score, expected = zip(*(said for _, said in self._scorer.over(strips, self._of)), strict=True)
         whole = np.concatenate(score)
         return Judgement(whole, card.calibration.p_values(whole), np.concatenate(expected))
