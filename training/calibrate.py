@@ -30,7 +30,7 @@ OUTLIERS = 0.1
 
 RARE = 0.005
 """Share of the scores that may stand far from all others in a clean map."""
-BROUGHT_OUT = 1.4
+BROUGHT_OUT = 1.3
 """How many times wider clean scores spread at the highest dose than sums of pixels show: those smooth over places a
 pixel wide that the network knows least, dose brings them out."""
 FEW = 0.95

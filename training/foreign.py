@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHANGED = 0.5
+CHANGED = 0.8
 """Share of the crops that hold any."""
 CENTRES = 0.012
 """Share of the pixels that are the middle of one; as many pixels to either side as `RADII` draws."""
 RADII = (0, 3)
-NEGATIVE = 0.0
 STRONGEST = 10.0
 """Standard deviations that a foreign edge has in a pixel in all."""
 
@@ -34,6 +33,5 @@ def with_foreign(coarse: Tensor, valid: Tensor, edges: Tensor, dice: torch.Gener
     strength, edge = strength.to(coarse), edges[:, chosen.to(edges.device)].T[:, None, None]
     usual = coarse.sum((1, 2)) / valid.sum((1, 2)).clamp_min(1.0)[:, None]
     unit = edge / (edge.square() / usual.clamp_min(1.0)[:, None, None]).sum(-1, keepdim=True).sqrt()
-    sign = 1.0 - 2.0 * (torch.rand(size, 1, 1, 1, generator=dice) < NEGATIVE).to(coarse)
     added = (strength * valid)[..., None] * unit
-    return coarse + (added * sign).maximum(-0.8 * coarse.clamp_min(0.0)) + added.sqrt() * noise
+    return coarse + added + added.sqrt() * noise

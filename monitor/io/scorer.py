@@ -112,6 +112,13 @@ class Scorer:
         expected, latent = self._run(("expected", "latent"), strip, counts)
         return Detail(counts=counts[strip.core], expected=expected, latent=latent)
 
+    def warm_up(self) -> None:
+        """Score an empty row: the first call on a graphics card loads its kernels, which takes a second."""
+        channels = self.card.energy.size
+        empty = np.zeros((1, 128, channels), np.float32)
+        for strip in self.strips(empty, np.ones((1, 128), np.bool_), Resampler(channels=slice(0, channels))):
+            self.score(strip)
+
     def abort(self) -> None:
         """Break off the run under way, from another thread; none can follow."""
         self._fetch_only.terminate = True
@@ -162,7 +169,10 @@ def load_scorer(path: Path, device: str = "auto") -> Scorer:
     if graph_sha256(model) != card.sha256:
         raise ModelError(f"the card of {path.name} belongs to another graph (sha256 differs); export the model again")
     _check_outputs(session, path.name)
-    return Scorer(session, card, name=path.name)
+    scorer = Scorer(session, card, name=path.name)
+    if scorer.provider == CUDA:
+        scorer.warm_up()
+    return scorer
 
 
 def _check_outputs(session: Any, name: str) -> None:

@@ -146,6 +146,7 @@ def test_strips_filled_up_to_one_size_as_for_a_graphics_card_score_the_same(mode
 
     plain = scores(pixels)
     monkeypatch.setattr(Scorer, "provider", "CUDAExecutionProvider")
+    scorer.warm_up()
     for on_card, on_cpu in zip(scores(200), plain, strict=True):
         np.testing.assert_array_equal(on_card.score, on_cpu.score)
         np.testing.assert_array_equal(on_card.label, on_cpu.label)
