@@ -28,7 +28,7 @@ class TrainConfig(BaseModel):
     crop_columns: Annotated[int, Field(ge=1, le=4096, description="pixels")] = 32
     learning_rate: Annotated[float, Field(gt=0, le=1, description="largest of the one-cycle plan")] = 4e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    beta: Annotated[float, Field(ge=0, le=1e6, description="weight of the KL term; 1 is the evidence bound")] = 3.0
+    beta: Annotated[float, Field(ge=0, le=1e6, description="weight of the KL term")] = 1.0
     loss: Annotated[
         Literal["elbo", "ce", "mse"],
         Field(description="beta KL added to likelihood (elbo), cross-entropy (ce) or squared error (mse)"),

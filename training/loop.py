@@ -35,6 +35,8 @@ LEAST_LOSS_EV, MOST_LOSS_EV = 14.0, 28.0
 SCATTERED_AGAIN = (-0.2, 0.8)
 """How much of the spectrum after one more loss is added to them. A wider range teaches the network to explain more of a
 foreign element away, for all that it is shown some to overlook."""
+SEEN = 0.8
+"""Share of a crop's counts that the network sees; what it is to expect are the others, whose noise it does not know."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,8 +117,10 @@ def _step(
     coarse, valid = _crops(maps, net.architecture.coarse_energy.step_ev, config, dice)
     noise = torch.randn(coarse.shape[0], config.latent, 1, *coarse.shape[1:3], generator=dice).to(coarse.device)
     net.train()
-    normal = net(with_foreign(coarse, valid, edges, dice), valid, noise)
-    loss = loss_named(config.loss, coarse, valid, normal, beta=config.beta)
+    seen = thinned(coarse, SEEN, dice)
+    others = (coarse - seen) / (1.0 - SEEN)
+    normal = net(with_foreign(seen, valid, edges, dice), valid, noise)
+    loss = loss_named(config.loss, others, valid, normal, beta=config.beta)
     optimiser.zero_grad(set_to_none=True)
     loss.total.backward()
     norm = nn.utils.clip_grad_norm_(net.parameters(), 1.0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from training.model import Normal
@@ -27,7 +26,8 @@ def likelihood(coarse: Tensor, valid: Tensor, share: Tensor) -> Tensor:
     """Negative log likelihood of multinomial counts (batch, row, column, coarse) over valid pixels.
 
     Relative to the counts' own entropy (a constant): 0 is a perfect fit, and the numbers keep their digits. A pixel
-    weighs as much as it has counts; negative counts weigh nothing.
+    weighs as much as it has counts; negative ones, which noise makes of few, weigh against, so that few are not taken
+    for more than they are.
     """
     return _mean(_surprise(coarse, share), _total(coarse) * valid)
 
@@ -90,7 +90,8 @@ def _own(coarse: Tensor) -> Tensor:
 def _surprise(coarse: Tensor, share: Tensor) -> Tensor:
     """Nats per count (batch, row, column) by which `share` explains the counts worse than their own shares do."""
     own = _own(coarse)
-    return torch.where(own > 0, own * (own.clamp_min(1e-12).log() - share.log()), 0.0).sum(-1)
+    surprise = own * own.clamp_min(1e-12).log() - coarse / _total(coarse).clamp_min(1.0)[..., None] * share.log()
+    return surprise.sum(-1)
 
 
 def _mean(x: Tensor, weight: Tensor) -> Tensor:
