@@ -87,7 +87,7 @@ def train_run(
     standardise(graph, clean)
     calibration, left_out = calibrate(graph, clean)
     if left_out:
-        said = f"{left_out} of the scores held out for calibration stand far from all others and were left out"
+        said = f"{left_out} of the scores stand far from all others and were left out of the calibration"
         record = msgspec.structs.replace(record, notes=[*record.notes, said])
     best = min(history, key=lambda item: item.validation)
     outcome = Outcome(
