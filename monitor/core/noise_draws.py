@@ -1,4 +1,4 @@
-"""Noise made to a model: a map as a lower dose would have given it, and new counts for what is expected."""
+"""Noise made to a model: a map as a lower dose would have given it."""
 
 from __future__ import annotations
 
@@ -38,33 +38,27 @@ def thinned(
         return rng.binomial(counts.astype(np.int64), share).astype(counts.dtype)
     seen = np.where(np.isfinite(counts), counts, np.nan).astype(np.float64)
     # Scaling makes floor + gain x mean + c^2 x mean^2 smaller by share^2; the last term is then already right.
-    missing = noise.floor * (1 - share**2) + noise.gain * share * (1 - share) * np.maximum(seen, 0.0)
-    return (share * seen + np.sqrt(missing) * _tied(rng.standard_normal(seen.shape), noise)).astype(np.float32)
+    shot = np.sqrt(noise.gain * share * (1 - share) * np.maximum(seen, 0.0))
+    drawn = share * seen + shot * _tied(rng.standard_normal(seen.shape), noise, _shot_share(seen, noise))
+    if noise.floor > 0:
+        drawn += np.sqrt(noise.floor * (1 - share**2)) * rng.standard_normal(seen.shape)
+    return drawn.astype(np.float32)
 
 
-def redrawn(expected: NDArray[np.generic], noise: NoiseEstimate, rng: np.random.Generator) -> NDArray[np.float32]:
-    """New noisy counts, 32-bit floats, where `expected` (..., energy) counts are expected under `noise`.
+def _shot_share(counts: NDArray[np.generic], noise: NoiseEstimate) -> float:
+    """Share of the variance that is shot noise, over counts (..., energy) as bright as those the model is of."""
+    mean = float(np.nanmean(counts)) if np.isfinite(counts).any() else 0.0
+    shot = noise.gain * max(mean, 0.0)
+    total = shot + noise.floor + noise.over_dispersion * mean**2
+    return shot / total if shot > 0 else 1.0
 
-    Whole electrons where the camera counts them. Else shot noise of packets of `gain` counts, with the readout and the
-    over-dispersion, all tied over channels by the model's correlation. NaN where the expectation is not finite.
+
+def _tied(white: FloatArray, noise: NoiseEstimate, share: float) -> FloatArray:
+    """Independent noise (..., energy) given the model's correlation over channels, its variance unchanged.
+
+    The correlation was read off all noise, but light that spreads ties the shot noise alone, a `share` of the variance.
     """
-    known = np.isfinite(expected)
-    mean = np.maximum(np.where(known, expected, 0.0).astype(np.float64), 0.0)
-    if counts_electrons(noise):
-        flicker = np.sqrt(noise.over_dispersion)
-        drawn = rng.poisson(np.maximum(mean * rng.normal(1.0, flicker, mean.shape), 0.0) if flicker > 0 else mean)
-        return np.where(known, drawn, np.nan).astype(np.float32)
-    gain = max(noise.gain, 1e-12)
-    left: FloatArray = gain * rng.poisson(mean / gain).astype(np.float64) - mean
-    rest = noise.floor + noise.over_dispersion * mean**2
-    if np.any(rest > 0):
-        left = left + np.sqrt(rest) * rng.standard_normal(mean.shape)
-    return np.where(known, mean + _tied(left, noise), np.nan).astype(np.float32)
-
-
-def _tied(white: FloatArray, noise: NoiseEstimate) -> FloatArray:
-    """Independent noise (..., energy) given the model's correlation over channels, its variance unchanged."""
-    correlation = _correlation(noise)
+    correlation = [float(np.clip(rho / share, -0.5, 0.5)) for rho in _correlation(noise)]
     if not any(correlation):
         return white
     phase = np.pi * np.arange(FREQUENCIES + 1) / FREQUENCIES
