@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -38,3 +39,20 @@ class Expansion(nn.ConvTranspose3d):
         options = self.stride, self.padding, self.output_padding
         parts = [F.conv_transpose3d(x[:, g], self.weight[g], None, *options) for g in groups]
         return sum(parts[1:], parts[0]) + (0.0 if self.bias is None else self.bias[:, None, None, None])
+
+
+class Readout(nn.Module):
+    """Linear features of each pixel's whole spectrum: (batch, 1, energy, row, column) to (batch, feature, 1, ...).
+
+    0 until trained. Added up in pieces where it is trained as well: they cost next to nothing.
+    """
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels, features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        spectra = x[:, 0].permute(0, 2, 3, 1)
+        pieces = [slice(first, first + LONGEST) for first in range(0, len(self.weight), LONGEST)]
+        parts = [spectra[..., p] @ self.weight[p] for p in pieces]
+        return sum(parts[1:], parts[0]).permute(0, 3, 1, 2)[:, :, None]

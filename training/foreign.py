@@ -27,11 +27,14 @@ def with_foreign(coarse: Tensor, valid: Tensor, edges: Tensor, dice: torch.Gener
     radius = int(torch.randint(RADII[0], RADII[1], (), generator=dice))
     middles = (torch.rand(coarse.shape[:3], generator=dice) < CENTRES) * torch.rand(coarse.shape[:3], generator=dice)
     strength = STRONGEST * F.max_pool2d(middles, 2 * radius + 1, 1, radius)
-    strength = strength * (torch.rand(size, 1, 1, generator=dice) < CHANGED)
-    chosen = torch.randint(edges.shape[1], (size,), generator=dice)
-    noise = torch.randn(coarse.shape, generator=dice).to(coarse.device)
-    strength, edge = strength.to(coarse), edges[:, chosen.to(edges.device)].T[:, None, None]
+    strength = (strength * (torch.rand(size, 1, 1, generator=dice) < CHANGED)).to(coarse) * valid
+    chosen = torch.randint(edges.shape[1], (size,), generator=dice).to(edges.device)
+    changed = strength.nonzero(as_tuple=True)
     usual = coarse.sum((1, 2)) / valid.sum((1, 2)).clamp_min(1.0)[:, None]
-    unit = edge / (edge.square() / usual.clamp_min(1.0)[:, None, None]).sum(-1, keepdim=True).sqrt()
-    added = (strength * valid)[..., None] * unit
-    return coarse + added + added.sqrt() * noise
+    edge = edges[:, chosen].T
+    unit = edge / (edge.square() / usual.clamp_min(1.0)).sum(-1, keepdim=True).sqrt()
+    added = strength[changed][:, None] * unit[changed[0]]
+    noise = torch.randn(added.shape, generator=dice).to(coarse.device)
+    seen = coarse.clone()
+    seen[changed] += added + added.sqrt() * noise
+    return seen

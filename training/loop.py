@@ -1,4 +1,4 @@
-"""The training loop: random crops, AdamW on a one-cycle plan, checkpoints, early stopping.
+"""The training loop: AdamW on a one-cycle plan, checkpoints, early stopping.
 
 Its clock is a function handed in (seconds, monotonic); it decides only when to write a checkpoint.
 A run that was cut off and goes on ends in the same weights as one that was not.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,23 +17,14 @@ from torch import Tensor, nn
 from monitor.core.errors import DataError
 from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.config import TrainConfig
-from training.doses import SUMMED, summed, thinned
+from training.crops import TrainingMaps, crops
+from training.doses import thinned
 from training.edge_shapes import every_edge
 from training.foreign import with_foreign
 from training.loss import Loss, chi2_per_dof, likelihood, loss_named
 from training.model import Network
-from training.plural_scattering import rethickened
 from training.scoring import ScoringGraph
 
-MORE_DOSE, LESS_DOSE = 0.2, 0.3
-"""Shares of the crops that show four times the dose, and less of it."""
-LEAST_DOSE = 0.25
-RETHICKENED = 0.4
-"""Share of the crops that are made thicker or thinner than they were."""
-LEAST_LOSS_EV, MOST_LOSS_EV = 14.0, 28.0
-SCATTERED_AGAIN = (-0.2, 0.8)
-"""How much of the spectrum after one more loss is added to them. A wider range teaches the network to explain more of a
-foreign element away, for all that it is shown some to overlook."""
 SEEN = 0.8
 """Share of a crop's counts that the network sees; what it is to expect are the others, whose noise it does not know."""
 
@@ -50,15 +40,6 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     divergence: float
     chi2_per_dof: float
     validation: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingMaps:
-    """Coarse effective counts (row, column, coarse) of each map and masks (row, column), on the training device."""
-
-    coarse: tuple[Tensor, ...]
-    train: tuple[Tensor, ...]
-    validate: tuple[Tensor, ...]
 
 
 def fit(
@@ -114,7 +95,7 @@ def _step(
     plan: torch.optim.lr_scheduler.LRScheduler,
     dice: torch.Generator,
 ) -> Loss:
-    coarse, valid = _crops(maps, net.architecture.coarse_energy.step_ev, config, dice)
+    coarse, valid = crops(maps, net.architecture.coarse_energy.step_ev, config, dice)
     noise = torch.randn(coarse.shape[0], config.latent, 1, *coarse.shape[1:3], generator=dice).to(coarse.device)
     net.train()
     seen = thinned(coarse, SEEN, dice)
@@ -128,38 +109,6 @@ def _step(
         optimiser.step()
     plan.step()
     return loss
-
-
-def _crops(maps: TrainingMaps, coarse_ev: float, config: TrainConfig, dice: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A batch of crops (batch, row, column, coarse) and masks, mirrored at random; maps are drawn by their size.
-
-    Some are made to less dose by thinning, some to more by adding up pixels, some to another thickness: the network is
-    to know them all.
-    """
-    areas = torch.tensor([m.numel() for m in maps.train], dtype=torch.float32)
-    rows = min([config.crop_rows, *(m.shape[0] for m in maps.train)])
-    columns = min([config.crop_columns, *(m.shape[1] for m in maps.train)])
-    counts, masks = [], []
-    for which in torch.multinomial(areas, config.batch, replacement=True, generator=dice).tolist():
-        coarse, mask = maps.coarse[which], maps.train[which]
-        draw, share, thicker = torch.rand(3, generator=dice).tolist()
-        more = draw < MORE_DOSE and mask.shape[0] >= SUMMED * rows and mask.shape[1] >= SUMMED * columns
-        height, width = (rows * SUMMED, columns * SUMMED) if more else (rows, columns)
-        r = int(torch.randint(mask.shape[0] - height + 1, (), generator=dice))
-        c = int(torch.randint(mask.shape[1] - width + 1, (), generator=dice))
-        flips = [i for i, flip in enumerate(torch.rand(2, generator=dice).tolist()) if flip < 0.5]
-        x, m = coarse[r : r + height, c : c + width].flip(flips), mask[r : r + height, c : c + width].flip(flips)
-        if more:
-            x, m = summed(x, m)
-        elif draw > 1.0 - LESS_DOSE:
-            x = thinned(x, LEAST_DOSE**share, dice)
-        if thicker < RETHICKENED:
-            amount, loss = torch.rand(2, generator=dice).tolist()
-            amount = SCATTERED_AGAIN[0] + (SCATTERED_AGAIN[1] - SCATTERED_AGAIN[0]) * amount
-            x = rethickened(x, amount, LEAST_LOSS_EV * (MOST_LOSS_EV / LEAST_LOSS_EV) ** loss, coarse_ev, dice)
-        counts.append(x * m[..., None])
-        masks.append(m)
-    return torch.stack(counts), torch.stack(masks)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The 3D-CVAE: a convolutional variational autoencoder of a spectrum image, with one energy shift for each row.
+"""What the networks have in common: autoencoders of a spectrum image, with one energy shift for each row.
 
 Law: a missing pixel and the outside of the map are the same thing to it, and a pixel looks no further than its own row
 and `reach` rows beside it. Tensors at the border are (batch, row, column, energy); the convolutions inside work
@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monitor.core.axes import EnergyAxis
-from training.convolution import Convolution, Expansion
-from training.rows import rest, within
+from training.rows import within
 from training.shift import RowShift, move, move_share, over_energy
 
-STRIDES = (4, 3, 5)
 ROWS = 3
 """The axis of rows in what the convolutions work on."""
 DARK = 0.1
@@ -160,42 +157,3 @@ class Network(nn.Module):
         z = mu if noise is None else mu + noise * (0.5 * log_variance).exp()
         unshifted = self.decode(z)
         return Normal(move_share(unshifted, drift), unshifted, mu, log_variance, drift)
-
-
-class Cvae(Network):
-    """3D-CVAE over coarse counts: two layers of 3 x 3 pixels, large steps down the energy axis."""
-
-    features = (1, 2, 3)
-    reach = 2
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__(architecture, STRIDES)
-        w, latent, left = architecture.widths, architecture.latent, self.lengths[-1]
-        # 3 x 3 and 5 apart in layer 2: a fraction of the products of 5 x 3 x 3.
-        self.encode_1 = Convolution(1, w[0], (7, 3, 3), (4, 1, 1), (3, 1, 1))
-        self.mix = Convolution(w[0], w[0], (1, 3, 3), 1, (0, 1, 1), bias=False)
-        self.encode_2 = Convolution(w[0], w[1], (5, 1, 1), (3, 1, 1), (2, 0, 0))
-        self.encode_3 = Convolution(w[1], w[2], (5, 1, 1), (5, 1, 1), (2, 0, 0))
-        self.collapse = Convolution(w[2], 2 * latent, (left, 1, 1))
-        self.expand = Expansion(latent, w[2], (left, 1, 1))
-        self.decode_3 = Expansion(w[2], w[1], (5, 1, 1), (5, 1, 1))
-        self.decode_2 = Expansion(w[1], w[0], (5, 1, 1), (3, 1, 1), (1, 0, 0))
-        self.decode_1 = Expansion(w[0], 1, (8, 1, 1), (4, 1, 1), (2, 0, 0))
-
-    def down(self, h: Tensor, mask: Tensor, halo: Tensor | None, kept: int) -> Tensor:
-        h, mask = (within(x, halo, kept + 1, axis=ROWS) for x in (self.encode_1(h), mask))
-        h = within(self.mix(F.silu(h) * mask), rest(halo, kept + 1), kept, axis=ROWS)
-        h = F.silu(self.encode_2(h))
-        return self.collapse(F.silu(self.encode_3(h)))
-
-    def up(self, z: Tensor) -> Tensor:
-        n = self.lengths
-        h = F.silu(self.expand(z))
-        h = F.silu(_first(self.decode_3(h), 5 * n[3], n[2]))
-        h = F.silu(_first(self.decode_2(h), 3 * n[2], n[1]))
-        return _first(self.decode_1(h), 4 * n[1], n[0])
-
-
-def _first(x: Tensor, there: int, wanted: int) -> Tensor:
-    """The first `wanted` energies of `there`; ONNX Runtime would copy them all where none is too many."""
-    return x if there == wanted else x[:, :, :wanted]

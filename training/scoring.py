@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from monitor.core.noise import NoiseEstimate
 from training.bank import Evidence, FilterBank, Peaks
+from training.cvae import Cvae
 from training.drift import along_rows, of_pixels
 from training.labels import LOOK_ROWS, SATURATED, SPIKE, VACUUM, Labelled, Labels
-from training.model import Architecture, Cvae
+from training.model import Architecture
 from training.paper_network import PaperNetwork
 from training.rows import rest, within
 from training.shift import SMALLEST_SHARE, move, over_energy

@@ -24,10 +24,11 @@ from monitor.core.noise_fit import NoiseFit, fit_noise
 from training.calibrate import calibrate
 from training.checkpoint import load_tensors, save_tensors
 from training.config import TrainConfig
+from training.crops import TrainingMaps
 from training.data import Role, TrainingSet
 from training.device import available_cores, pick_device
 from training.labels import SATURATED
-from training.loop import Progress, TrainingMaps, fit
+from training.loop import Progress, fit
 from training.model import Architecture
 from training.run import (
     CHECKPOINT,
