@@ -45,7 +45,7 @@ def thinned(
     return drawn.astype(np.float32)
 
 
-def _shot_share(counts: NDArray[np.generic], noise: NoiseEstimate) -> float:
+def _shot_share(counts: NDArray[np.float64], noise: NoiseEstimate) -> float:
     """Share of the variance that is shot noise, over counts (..., energy) as bright as those the model is of."""
     mean = float(np.nanmean(counts)) if np.isfinite(counts).any() else 0.0
     shot = noise.gain * max(mean, 0.0)
