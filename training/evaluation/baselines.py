@@ -21,6 +21,8 @@ FloatArray = NDArray[np.floating]
 Judge = Callable[[FloatArray], Mapping[str, FloatArray]]
 BUMP_WIDTHS = (0.7, 1.5, 3.0, 6.0)
 """Standard deviations of the Gaussian windows that residuals are summed in, in channels."""
+FARTHEST = 6.0
+"""Standard deviations that a window reaches: the tiny numbers beyond take a processor eighteen times as long."""
 LEAST_EXPECTED = 1.0
 PIXELS_AT_ONCE = 4096
 
@@ -90,7 +92,8 @@ def _windows(channels: int) -> NDArray[np.float32]:
     made = []
     for width in BUMP_WIDTHS:
         centres = np.arange(0, channels, max(round(width / 1.5), 1))
-        made.append(np.exp(-0.5 * ((at[:, None] - centres) / width) ** 2))
+        z = (at[:, None] - centres) / width
+        made.append(np.where(np.abs(z) <= FARTHEST, np.exp(-0.5 * z**2), 0.0))
     return np.concatenate(made, axis=1).astype(np.float32)
 
 
