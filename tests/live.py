@@ -48,7 +48,7 @@ def material(tmp_path_factory) -> Material:
     scan = acquire(SCENE, 2)
     write_spectrum_image(file, scan.image)
     for arguments in (
-        ["train", bulk, "-o", folder / "run", "--quiet", "steps=150"],
+        ["train", bulk, "-o", folder / "run", "--quiet", "steps=300"],
         ["export", folder / "run", "-o", model],
     ):
         command(*arguments, check=True)
