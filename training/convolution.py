@@ -23,7 +23,7 @@ class Convolution(nn.Conv3d):
         share = max(LONGEST // prod(self.kernel_size), 1)
         if self.training or self.in_channels <= share:
             return super().forward(x)
-        groups = [slice(first, first + share) for first in range(0, self.in_channels, share)]
+        groups = _pieces(self.in_channels, share)
         parts = [F.conv3d(x[:, g], self.weight[:, g], None, self.stride, self.padding) for g in groups]
         return sum(parts[1:], parts[0]) + (0.0 if self.bias is None else self.bias[:, None, None, None])
 
@@ -34,7 +34,7 @@ class Expansion(nn.ConvTranspose3d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         if self.training or self.in_channels <= LONGEST:
             return super().forward(x, output_size)
-        groups = [slice(first, first + LONGEST) for first in range(0, self.in_channels, LONGEST)]
+        groups = _pieces(self.in_channels, LONGEST)
         assert not isinstance(self.padding, str), "a transposed convolution has no padding by name"
         options = self.stride, self.padding, self.output_padding
         parts = [F.conv_transpose3d(x[:, g], self.weight[g], None, *options) for g in groups]
@@ -53,6 +53,9 @@ class Readout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         spectra = x[:, 0].permute(0, 2, 3, 1)
-        pieces = [slice(first, first + LONGEST) for first in range(0, len(self.weight), LONGEST)]
-        parts = [spectra[..., p] @ self.weight[p] for p in pieces]
+        parts = [spectra[..., p] @ self.weight[p] for p in _pieces(len(self.weight), LONGEST)]
         return sum(parts[1:], parts[0]).permute(0, 3, 1, 2)[:, :, None]
+
+
+def _pieces(terms: int, longest: int) -> list[slice]:
+    return [slice(first, first + longest) for first in range(0, terms, longest)]

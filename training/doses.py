@@ -9,13 +9,14 @@ SUMMED = 2
 """Pixels to each side that are added up for four times the dose."""
 
 
-def thinned(coarse: Tensor, share: float | Tensor, dice: torch.Generator) -> Tensor:
-    """Effective counts as `share` of the dose would have given them: mean and variance both that share of theirs.
+def noisy(mean: Tensor, variance: Tensor, dice: torch.Generator) -> Tensor:
+    """Normal deviates of a mean and a variance, both (..., channel): counts over gain are no integers."""
+    return mean + variance.sqrt() * torch.randn(mean.shape, generator=dice).to(mean.device)
 
-    By a normal deviate rather than a binomial one, because counts over gain are no integers.
-    """
-    spread = (coarse.clamp_min(0.0) * share * (1.0 - share)).sqrt()
-    return coarse * share + spread * torch.randn(coarse.shape, generator=dice).to(coarse.device)
+
+def thinned(coarse: Tensor, share: float | Tensor, dice: torch.Generator) -> Tensor:
+    """Effective counts as `share` of the dose would have given them: mean and variance both that share of theirs."""
+    return noisy(coarse * share, coarse.clamp_min(0.0) * share * (1.0 - share), dice)
 
 
 def summed(coarse: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

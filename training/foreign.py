@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.doses import noisy
+
 CHANGED = 0.8
 """Share of the crops that hold any."""
 CENTRES = 0.012
@@ -34,7 +36,6 @@ def with_foreign(coarse: Tensor, valid: Tensor, edges: Tensor, dice: torch.Gener
     edge = edges[:, chosen].T
     unit = edge / (edge.square() / usual.clamp_min(1.0)).sum(-1, keepdim=True).sqrt()
     added = strength[changed][:, None] * unit[changed[0]]
-    noise = torch.randn(added.shape, generator=dice).to(coarse.device)
     seen = coarse.clone()
-    seen[changed] += added + added.sqrt() * noise
+    seen[changed] += noisy(added, added, dice)
     return seen

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from training.doses import noisy
+
 LOSSES_EV = (8.0, 14.0, 22.0, 32.0, 46.0)
 LOSS_WIDTH = 0.3
 """Standard deviation of a plasmon's loss over the loss."""
@@ -45,4 +47,4 @@ def rethickened(coarse: Tensor, amount: float, loss_ev: float, step_ev: float, d
     So much of the spectrum after one more loss is added, with the noise that so many counts have.
     """
     added = amount * lost_once(coarse, loss_ev, step_ev)
-    return coarse + added + added.abs().sqrt() * torch.randn(coarse.shape, generator=dice).to(coarse.device)
+    return noisy(coarse + added, added.abs(), dice)

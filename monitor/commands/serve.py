@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from monitor.service import Monitor
 
 PAGES = "eelswatch.pages"
-TOKEN = "EELSWATCH_TOKEN"  # noqa: S105  # the name of a variable
 
 
 def serve(
@@ -126,7 +125,7 @@ async def _until_signal(monitor: Monitor) -> None:
 
 def _token(file: Path | None) -> str | None:
     if file is None:
-        return os.environ.get(TOKEN) or None
+        return os.environ.get("EELSWATCH_TOKEN") or None
     try:
         token = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as fault:

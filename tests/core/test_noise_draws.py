@@ -26,24 +26,27 @@ def lags_of(noise):
     return [float((noise[..., :-lag] * noise[..., lag:]).mean() / noise.var()) for lag in range(1, 5)]
 
 
-@pytest.mark.parametrize("share", [0.9, 0.25, 0.05])
-@pytest.mark.parametrize("electrons", [20.0, 200.0, 3000.0])
+@pytest.mark.parametrize("share", [0.9, 0.3, 0.05])
+@pytest.mark.parametrize("electrons", [1.0, 33.0, 200.0, 1000.0])
 def test_thinned_counts_look_like_those_of_a_camera_at_the_lower_dose(electrons, share):
     """Readout is each channel's own: where it is much of the noise, neighbours have less in common."""
-    camera = Camera(name="any", gain=3.0, spread=0.15, readout=6.0)
+    camera = Camera(name="any", gain=3.0, spread=0.15, readout=6.0, over_dispersion=0.005)
     rng = np.random.default_rng(0)
     counts = camera.record(flat(electrons), rng)[..., 2:-2]
+    correlation = lags_of(counts - counts.mean())
     model = NoiseEstimate(
         gain=camera.variance_over_mean,
-        channel_correlation=lags_of(counts - counts.mean())[0],
+        channel_correlation=correlation[0],
         components=1,
-        correlation=tuple(lags_of(counts - counts.mean())),
-        floor=36.0,
+        correlation=tuple(correlation),
+        floor=camera.readout**2,
+        over_dispersion=camera.over_dispersion**2,
     )
-    lower = thinned(counts, share, model, rng)
+    lower = thinned(counts, share, model, rng).astype(float)
     measured = camera.record(flat(share * electrons), rng)[..., 2:-2]
-    assert lower.mean() == pytest.approx(measured.mean(), rel=0.01)
+    assert lower.mean() == pytest.approx(share * counts.mean(), abs=0.1)
     assert lower.var() == pytest.approx(measured.var(), rel=0.02)
+    assert lower.var() == pytest.approx(model.variance(3.0 * share * electrons), rel=0.03)
     assert lags_of(lower - lower.mean()) == pytest.approx(lags_of(measured - measured.mean()), abs=0.01)
 
 
