@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ UNIFORM_TO = 1e-3
 
 def read_npy(path: Path) -> SpectrumImage:
     """The array in a .npy file; raises DataError where it is not three-dimensional."""
-    counts = np.load(path, allow_pickle=False)
+    counts = _loaded(path)
     if counts.ndim != 3:
         raise DataError(f"{path.name} holds an array of shape {counts.shape}; wanted (row, column, energy)")
     energy, note = _counted_channels(counts.shape[2])
@@ -34,7 +35,7 @@ def read_npy(path: Path) -> SpectrumImage:
 
 def read_npz(path: Path) -> SpectrumImage:
     """`counts`, or else the only 3D array, and what the other keys say; raises DataError where there is none."""
-    with np.load(path, allow_pickle=False) as archive:
+    with _loaded(path) as archive:
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise DataError(f"{path.name} is no .npz archive; rename it to what it is")
         counts = _counts(archive, path)
@@ -49,6 +50,15 @@ def read_npz(path: Path) -> SpectrumImage:
             pixel_nm=(float(pixel_nm[0]), float(pixel_nm[1])) if pixel_nm.size == 2 else None,
             notes=notes,
         )
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except ValueError as fault:  # numpy takes whatever it does not know for a pickle, and advises to trust it
+        raise DataError(
+            f"{path.name} holds no array of numbers that numpy can read; is the file whole, and its suffix right?"
+        ) from fault
 
 
 def write_npy(path: Path, image: SpectrumImage) -> None:

@@ -116,6 +116,7 @@ def test_a_broken_file_of_any_format_is_one_line(tmp_path, suffix, content, capf
         read_spectrum_image(path)
     assert "\n" not in str(caught.value)
     assert path.name in str(caught.value)
+    assert "pickle" not in str(caught.value), "nobody is told to trust a stranger's file"
     assert capfd.readouterr() == ("", "")
 
 
