@@ -25,10 +25,10 @@ EVIDENCE = ("spike", "intensity", "intensity 3x3", "edge", "edge 3x3", "shift", 
 UNITS = ("counts", "counts", "counts", "counts", "counts", "eV", "eV", "")
 """What the amount of each is in."""
 FAMILIES = EVIDENCE[1:]
-HEARD = 2.5
-"""Standard deviations in a channel beyond which a pixel says no more in its neighbours' sums: each is to speak up."""
+HEARD, HEARD_OF_MOVES = 2.0, 2.5
+"""Standard deviations in a channel, and of a moved edge, beyond which a pixel says no more in sums of 3 x 3."""
 AGREEMENT = 3.0
-"""How many times its own evidence a pixel is credited with from its 3 x 3 neighbourhood at most."""
+"""How many times its own evidence, or how many sigma more, a pixel gets of its 3 x 3 sum: those alone flag none."""
 LEAST_LEFT = 0.05
 """Of what is left of the edge that most is left of, that must be left of one."""
 
@@ -160,7 +160,7 @@ class FilterBank(nn.Module):
                 (whitened, three, whitened, three), self.linear(), self._runs, strict=True
             )
         ]
-        heard = HEARD * (information + SLIGHT).sqrt()
+        heard = HEARD_OF_MOVES * (information + SLIGHT).sqrt()
         together = pooled(torch.minimum(numerator, heard).maximum(-heard))
         numerators = within(numerator, halo), within(together, halo)
         informations = within(information, halo), within(pooled(information), halo)
@@ -181,10 +181,10 @@ class FilterBank(nn.Module):
             at, at_3 = (size.argmax(-1) for size in looked_at)
             alone, together = taken(one, at), taken(three, at_3)
             way = 1.0 if signed else together.sign()
-            own = AGREEMENT * taken(one, at_3 + (channels_of(one) - channels_of(three))) * way
-            size = together * way
+            own = taken(one, at_3 + (channels_of(one) - channels_of(three))) * way
+            size, credited = together * way, torch.maximum(AGREEMENT * own, AGREEMENT + own)
             z += [alone, together]
-            strength += [alone if signed else alone.abs(), torch.minimum(size, own).maximum(-size)]
+            strength += [alone if signed else alone.abs(), torch.minimum(size, credited).maximum(-size)]
             chosen += [at, at_3]
         z, strength, chosen = (
             [*each, last] for each, last in ((z, found.latent), (strength, found.latent), (chosen, found.latent_at))

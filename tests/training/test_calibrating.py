@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kstest
 
 from monitor.core.calibration import discovery_threshold
-from training.calibrate import SHAPE_LIMITS, fit_calibration, without_anomalies
+from training.calibrate import SHAPE_LIMITS, fit_calibration, widened, without_anomalies
 
 COUNTS = np.full(3000, 1e5)
 
@@ -51,3 +52,15 @@ def test_a_handful_of_pixels_gives_a_calibration_too():
     assert p[0] == 1.0
     assert 0 < p[2] < 1e-3
     assert np.isnan(p[3])
+
+
+@pytest.mark.parametrize(("closer", "wanted"), [(0.93, 1.0), (1.1, 1.0), (0.4, 2.3)])
+def test_pixels_learned_by_heart_are_spread_as_those_held_out_but_not_by_chance(closer, wanted):
+    held = torch.from_numpy(np.random.default_rng(6).exponential(size=2000))
+    learned = torch.from_numpy(np.random.default_rng(7).exponential(size=8000)) * closer
+    assert (widened(learned, held).std() / learned.std()) == pytest.approx(wanted, rel=0.06)
+
+
+def test_too_few_pixels_held_out_say_nothing_of_those_learned_from():
+    learned = torch.linspace(0, 1, 800)
+    assert torch.equal(widened(learned, torch.linspace(0, 9, 20)), learned)

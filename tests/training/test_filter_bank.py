@@ -5,7 +5,7 @@ from small import CHANNELS, untrained_graph
 
 from monitor.core.axes import EnergyAxis
 from training.absorption import left_of
-from training.bank import FilterBank
+from training.bank import AGREEMENT, FAMILIES, FilterBank
 from training.drift import along_rows, of_pixels
 from training.edge_shapes import every_edge, may_be_too_few, named_edges
 from training.filters import pooled, unit, windows
@@ -55,7 +55,7 @@ def test_evidence_of_pure_counting_noise_has_unit_variance():
     found = evidence_of(bank_for(mean[None]), np.random.default_rng(0).poisson(mean, (1, 40, 40, N)), mean)
     for z in found.linear:
         spread = z[0, 1:-1, 1:-1].reshape(-1, z.shape[-1]).std(0)
-        assert float(spread.median()) == pytest.approx(1.0, abs=0.05)
+        assert float(spread.median()) == pytest.approx(1.0, abs=0.08), "loud channels are heard less in sums"
     used = bank_for(mean[None]).moved.box.sum(0) > 0
     for z in found.shift:
         spread = z[0, 1:-1, 1:-1].reshape(1444, -1, WINDOWS).std(0)[:, used]
@@ -70,14 +70,27 @@ def test_windows_that_hold_no_edge_are_not_looked_into():
     assert ((moved.edge_at[used] - 90).abs() < 8).all()
 
 
-def test_a_neighbour_is_not_credited_with_what_its_neighbour_shows():
+def test_a_neighbour_gets_too_little_to_be_flagged_of_what_its_neighbour_shows():
     mean = with_edge(90)
     bank = bank_for(mean[None])
     counts = np.broadcast_to(mean, (1, 7, 7, N)).copy()
     counts[0, 3, 3] = with_edge(93)
     strength = bank.peaks(evidence_of(bank, counts, mean)).strength[0].amax(-1)
     assert strength[3, 3] > 10
-    assert strength.flatten().sort().values[-2] < 1e-3
+    assert strength.flatten().sort().values[-2] <= AGREEMENT
+
+
+def test_neighbours_that_agree_lift_a_pixel_whose_own_noise_hides_a_weak_defect():
+    mean = with_edge(90)
+    bank = bank_for(mean[None])
+    weak = mean + 0.02 * (with_edge(93) - mean)
+    counts = np.broadcast_to(weak, (1, 7, 7, N)).copy()
+    counts[0, 3, 3] = mean
+    families = FAMILIES.index("shift"), FAMILIES.index("shift 3x3")
+    alone, together = bank.peaks(evidence_of(bank, counts, mean)).strength[0].unbind(-1)[families[0] : families[1] + 1]
+    assert alone[3, 3] < 0.1 < 1 < alone[2, 2] < 3
+    assert 2 < together[3, 3] <= AGREEMENT
+    assert AGREEMENT * alone[1, 1] * 0.9 < together[1, 1] <= AGREEMENT * alone[1, 1] + 1e-3
 
 
 def test_what_the_usual_variation_explains_is_taken_out_and_a_shift_is_not():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from training.evaluation.baselines import Baseline, Judge
 from training.evaluation.candidate import Candidate
-from training.evaluation.metrics import p_values as p_values_of
+from training.evaluation.metrics import p_values_by
 from training.evaluation.trial import Trial, likelihood_ratio
 
 FloatArray = NDArray[np.floating]
@@ -63,11 +63,11 @@ def of_candidate(candidate: Candidate, *, role: str, fit: str) -> Method:
 def fitted_clean(baseline: Baseline, learn_from: FloatArray, calibrate_on: FloatArray) -> Method:
     """A baseline that has seen a clean map, with p-values from another; both (row, column, energy)."""
     judge_counts = baseline.learn(learn_from.reshape(-1, learn_from.shape[-1]))
-    clean = judge_counts(calibrate_on)
+    p_values = {name: p_values_by(score) for name, score in judge_counts(calibrate_on).items()}
 
     def judge(trial: Trial) -> Scored:
         scores = judge_counts(trial.counts)
-        return Scored(scores=scores, p_values={name: p_values_of(score, clean[name]) for name, score in scores.items()})
+        return Scored(scores=scores, p_values={name: p_values[name](score) for name, score in scores.items()})
 
     return Method(name=baseline.name, role="baseline", fit=ON_CLEAN, judge=judge, slow=baseline.slow)
 

@@ -5,7 +5,7 @@ Neighbouring pixels are no independent witnesses, so intervals take square block
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -139,22 +139,26 @@ def _log(score: FloatArray) -> FloatArray:
     return finite if (finite < 0).any() else np.log(finite[finite > 0])
 
 
-def p_values(score: FloatArray, clean: FloatArray) -> FloatArray:
-    """p-values of `score` (any shape) by the scores of `clean` pixels, NaN where the score is.
+def p_values_by(clean: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """What turns scores of any shape into p-values by the scores of `clean` pixels, NaN where the score is.
 
     Conformal but for the last fiftieth of them, where a generalised Pareto tail takes over: with the count alone no
     pixel could be flagged where few are anomalous.
     """
     clean = np.sort(clean[np.isfinite(clean)], axis=None)
-    at_least = clean.size - np.searchsorted(clean, score, side="left")
-    p = (1 + at_least) / (clean.size + 1)
     start = clean[int((1 - TAIL_SHARE) * clean.size)]
     excess = clean[clean > start] - start
-    if excess.size >= LEAST_TAIL:
-        shape = float(np.clip(genpareto.fit(excess, floc=0)[0], -0.1, 0.2))
-        tail = genpareto(shape, scale=excess.mean() * (1 - shape)).sf(np.asarray(score) - start)
-        p = np.where(score > start, excess.size / (clean.size + 1) * tail, p)
-    return np.where(np.isfinite(score), np.maximum(p, SMALLEST_P), np.nan)
+    shape = float(np.clip(genpareto.fit(excess, floc=0)[0], -0.1, 0.2)) if excess.size >= LEAST_TAIL else None
+
+    def p_values(score: FloatArray) -> FloatArray:
+        at_least = clean.size - np.searchsorted(clean, score, side="left")
+        p = (1 + at_least) / (clean.size + 1)
+        if shape is not None:
+            tail = genpareto(shape, scale=excess.mean() * (1 - shape)).sf(np.asarray(score) - start)
+            p = np.where(score > start, excess.size / (clean.size + 1) * tail, p)
+        return np.where(np.isfinite(score), np.maximum(p, SMALLEST_P), np.nan)
+
+    return p_values
 
 
 def mean_share(values: Sequence[float]) -> Figure:
