@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from monitor.core.axes import EnergyAxis
 from training.edge_shapes import every_edge
-from training.filters import Filters, pooled, products, runs_of, taken, unit, windows
+from training.filters import pooled, products, runs_of, taken, unit, wider, windows
 from training.latent_distance import LatentDistance
 from training.levels import Levels
 from training.mixtures import Mixtures
@@ -25,6 +25,8 @@ EVIDENCE = ("spike", "intensity", "intensity 3x3", "edge", "edge 3x3", "shift", 
 UNITS = ("counts", "counts", "counts", "counts", "counts", "eV", "eV", "")
 """What the amount of each is in."""
 FAMILIES = EVIDENCE[1:]
+PIXELS = (1, 9, 1, 9, 1, 9, 0)
+"""Of which each adds up counts."""
 HEARD, HEARD_OF_MOVES = 2.0, 2.5
 """Standard deviations in a channel, and of a moved edge, beyond which a pixel says no more in sums of 3 x 3."""
 AGREEMENT = 3.0
@@ -78,7 +80,7 @@ class FilterBank(nn.Module):
         super().__init__()
         channels, step_ev = energy.size, abs(energy.step_ev)
         window, edge = windows(channels, step_ev), every_edge(energy)
-        self._shapes = (window, _wider(window), edge, edge)
+        self._shapes = (window, wider(window), edge, edge)
         everything = [(slice(0, channels), slice(0, edge[0].shape[1]))]
         self._runs = (runs_of(window), runs_of(self._shapes[1]), everything, everything)
         for family, (columns, _, _) in enumerate(self._shapes):
@@ -190,10 +192,3 @@ class FilterBank(nn.Module):
             [*each, last] for each, last in ((z, found.latent), (strength, found.latent), (chosen, found.latent_at))
         )
         return Peaks(torch.stack(z, -1), torch.stack(strength, -1), torch.stack(chosen, -1))
-
-
-def _wider(filters: Filters) -> Filters:
-    """All but the narrowest: what a single channel shows needs no neighbours. They are the last of all of them."""
-    columns, at, half = filters
-    wide = half > half.min() if (half > half.min()).any() else torch.ones_like(half, dtype=torch.bool)
-    return columns[:, wide], at[wide], half[wide]

@@ -40,6 +40,13 @@ def windows(channels: int, step_ev: float) -> Filters:
     return unit(torch.cat(columns, 1)), torch.cat(middles), torch.cat(halves)
 
 
+def wider(filters: Filters) -> Filters:
+    """All but the narrowest: what a single channel shows needs no neighbours. They are the last of all of them."""
+    columns, at, half = filters
+    wide = half > half.min() if (half > half.min()).any() else torch.ones_like(half, dtype=torch.bool)
+    return columns[:, wide], at[wide], half[wide]
+
+
 def runs_of(filters: Filters) -> list[Run]:
     """Filters (in order) in runs of neighbours of one width, each as the (channels, filters) that are not all 0.
 

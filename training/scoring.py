@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monitor.core.noise import NoiseEstimate
-from training.bank import Evidence, FilterBank, Peaks
+from training.bank import PIXELS, Evidence, FilterBank, Peaks
 from training.cvae import Cvae
 from training.drift import along_rows, of_pixels
 from training.labels import LOOK_ROWS, SATURATED, SPIKE, VACUUM, Labelled, Labels
@@ -142,9 +142,10 @@ class ScoringGraph(nn.Module):
         latent = normal.mean[:, :, 0].permute(0, 2, 3, 1)
         dose = total / self.cvae.usual_total
         evidence = self.bank(coarse - expected, expected, sigma, valid, within(latent, halo), dose, halo)
-        peaks = self.bank.peaks(evidence)
         own = (within(x, halo) for x in (share, total, sigma, dose, latent, drift + left, valid))
-        return Found(evidence, peaks, *own)
+        found = Found(evidence, self.bank.peaks(evidence), *own)
+        doubt = self.bank.mixtures.doubt(found.share, found.total, PIXELS)
+        return found._replace(peaks=found.peaks._replace(strength=found.peaks.strength / doubt))
 
     def levelled(self, found: Found) -> tuple[Tensor, Tensor]:
         """How far the strongest evidence is beyond the usual, and total effective counts, (batch, row, column)."""

@@ -62,6 +62,7 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     as_they_are = slice(len(share) // len(SCATTERED))
     spectra = bank.latent.spectra(latent[as_they_are], share[as_they_are])
     bank.mixtures.learn_expected(share, float(graph.cvae.usual_total))
+    bank.mixtures.learn_reach(share[as_they_are])
     bank.to(device)
     noise = (bank.mixtures.usual * graph.cvae.usual_total).sqrt()
     three, *z = _thicker(graph, clean, lambda found: (found.evidence.three * found.sigma / noise, *_filters(found)))

@@ -106,6 +106,23 @@ def test_what_the_usual_variation_explains_is_taken_out_and_a_shift_is_not():
     assert mixtures(moved[None], dose).norm() > 0.7 * moved.norm()
 
 
+def test_evidence_counts_less_the_farther_a_mixture_is_beyond_those_of_the_training():
+    def shares(weight):
+        spectra = np.asarray(weight)[:, None] * with_edge(40) + with_edge(110)
+        return tensor(spectra / spectra.sum(1, keepdims=True))
+
+    known = shares(np.random.default_rng(3).uniform(0.4, 0.6, 500))
+    mixtures, total = Mixtures(N), torch.tensor([[1e5]])
+    assert (mixtures.doubt(known, total, (1, 9, 0)) == 1).all(), "of nothing before it has learned"
+    mixtures.learn_expected(known, 1e5)
+    mixtures.learn_reach(known)
+    inside, beyond, farther = (mixtures.doubt(shares([w]), total, (1, 9, 0))[0] for w in (0.45, 0.8, 1.1))
+    assert (inside == 1).all()
+    assert 1 < beyond[0] < beyond[1] < farther[1]
+    assert beyond[2] == farther[2] == 1
+    assert (mixtures.doubt(shares([0.8]), total / 4, (1,)) < beyond[0]).all(), "where noise is larger it tells less"
+
+
 def test_a_few_anomalies_are_no_usual_variation():
     rng = np.random.default_rng(1)
     share = rng.uniform(0.2, 1, (600, 1)) * with_edge(40) + with_edge(110)
