@@ -27,7 +27,7 @@ UNITS = ("counts", "counts", "counts", "counts", "counts", "eV", "eV", "")
 FAMILIES = EVIDENCE[1:]
 PIXELS = (1, 9, 1, 9, 1, 9, 0)
 """Of which each adds up counts."""
-HEARD, HEARD_OF_MOVES = 2.0, 2.5
+HEARD, HEARD_OF_MOVES = 2.0, 2.25
 """Standard deviations in a channel, and of a moved edge, beyond which a pixel says no more in sums of 3 x 3."""
 AGREEMENT = 3.0
 """How many times its own evidence, or how many sigma more, a pixel gets of its 3 x 3 sum: those alone flag none."""

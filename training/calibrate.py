@@ -25,7 +25,7 @@ from training.strips import strips
 
 HELD_OUT, LEARNED_FROM = (Role.CALIBRATE,), (Role.TRAIN, Role.VALIDATE)
 KNOTS = 200
-SHAPE_LIMITS = (-0.08, 0.1)
+SHAPE_LIMITS = (-0.07, 0.1)
 """Of the Pareto tail. Near z standard deviations the largest of many Gaussian deviates has about -1 / z^2 (Leadbetter,
 Lindgren and Rootzen, 1983); what is heavier than 0.1 is left to anomalies."""
 OUTLIERS = 0.1

@@ -24,11 +24,11 @@ LEAST_SIZE = 0.01
 """Of a plausible change beside the largest, to be one of its own."""
 ABOVE_NOISE = 1.1
 """How far beyond the largest variance of pure noise that of a direction must be."""
-INSIDE = 0.995
-"""Share of the training's pixels that lie within what is known."""
-MISJUDGED = 0.18
+INSIDE = 0.99
+"""Quantile of the training's pixels up to which a mixture is known; down to as many of the others."""
+MISJUDGED = 0.2
 """Of how far a pixel lies beyond that, what its expectation is wrong by, both in standard deviations of a unit filter:
-.07 to .12 in four trainings where the specimen was up to 3.5 times as thick."""
+.05 to .2 in six trainings where the specimen was up to 3.5 times as thick."""
 BACKGROUND = 3
 FURTHER, FURTHER_LEFT = 6.0, 1.5
 """How many times the variance of the training a mixture may have; what is left has been seen in thicker specimens."""
@@ -37,8 +37,8 @@ FURTHER, FURTHER_LEFT = 6.0, 1.5
 class Mixtures(nn.Module):
     """`direction` (channel, direction) of unit norm or 0, seen through the noise of the share `usual` (channel,).
 
-    `signal` (direction,): variance along it that is allowed over that of the noise, at the usual dose. `reach` (known
-    direction,): how far along it the training's own pixels lie, in shares seen through that noise.
+    `signal` (direction,): variance along it that is allowed over that of the noise, at the usual dose.
+    `reach` (2, known direction): from where to where along it the training's own pixels lie, in shares seen so.
     """
 
     usual: Tensor
@@ -51,7 +51,7 @@ class Mixtures(nn.Module):
         self.register_buffer("usual", torch.full((channels,), 1.0 / channels))
         self.register_buffer("direction", torch.zeros(channels, KNOWN + LEFT))
         self.register_buffer("signal", torch.zeros(KNOWN + LEFT))
-        self.register_buffer("reach", torch.full((KNOWN,), torch.inf))
+        self.register_buffer("reach", torch.tensor([[-torch.inf], [torch.inf]]).repeat(1, KNOWN))
 
     def learn_expected(self, share: Tensor, total: float) -> None:
         """From expected shares (pixel, channel) at `total` effective counts.
@@ -72,7 +72,7 @@ class Mixtures(nn.Module):
 
     def learn_reach(self, share: Tensor) -> None:
         """From expected shares (pixel, channel) of the maps as they are."""
-        self.reach.copy_(self._known(share).abs().quantile(INSIDE, dim=0))
+        self.reach.copy_(self._known(share).quantile(torch.tensor([1.0 - INSIDE, INSIDE]), dim=0))
 
     def learn_left(self, residual: Tensor, pixels: int, spectra: Tensor, step_ev: float) -> None:
         """From residuals in the usual noise (sum, channel), of `pixels` each: faint variation that the network leaves.
@@ -104,8 +104,9 @@ class Mixtures(nn.Module):
 
         `share` (..., channel) is expected of `total` (..., 1) effective counts; a family adds up so many `pixels`.
         """
-        beyond = (self._known(share).abs() - self.reach).clamp_min(0.0).square().sum(-1, keepdim=True) * total
-        return (1.0 + beyond * MISJUDGED**2 * torch.tensor(pixels, device=share.device)).sqrt()
+        known, (low, high) = self._known(share), self.reach
+        beyond = torch.maximum(known - high, low - known).clamp_min(0.0) * MISJUDGED * total.sqrt()
+        return (1.0 + beyond.square().sum(-1, keepdim=True) * torch.tensor(pixels, device=share.device)).sqrt()
 
     def _known(self, share: Tensor) -> Tensor:
         """Where shares lie along the known directions (..., known direction)."""
