@@ -24,7 +24,7 @@ LEAST_SIZE = 0.01
 """Of a plausible change beside the largest, to be one of its own."""
 ABOVE_NOISE = 1.1
 """How far beyond the largest variance of pure noise that of a direction must be."""
-INSIDE = 0.99
+INSIDE = 0.995
 """Quantile of the training's pixels up to which a mixture is known; down to as many of the others."""
 MISJUDGED = 0.2
 """Of how far a pixel lies beyond that, what its expectation is wrong by, both in standard deviations of a unit filter:
