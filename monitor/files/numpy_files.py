@@ -27,6 +27,9 @@ UNIFORM_TO = 1e-3
 def read_npy(path: Path) -> SpectrumImage:
     """The array in a .npy file; raises DataError where it is not three-dimensional."""
     counts = _loaded(path)
+    if not isinstance(counts, np.ndarray):
+        counts.close()
+        raise DataError(f"{path.name} is an archive of arrays; name it .npz")
     if counts.ndim != 3:
         raise DataError(f"{path.name} holds an array of shape {counts.shape}; wanted (row, column, energy)")
     energy, note = _counted_channels(counts.shape[2])
@@ -35,9 +38,10 @@ def read_npy(path: Path) -> SpectrumImage:
 
 def read_npz(path: Path) -> SpectrumImage:
     """`counts`, or else the only 3D array, and what the other keys say; raises DataError where there is none."""
-    with _loaded(path) as archive:
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DataError(f"{path.name} is no .npz archive; rename it to what it is")
+    archive = _loaded(path)
+    if isinstance(archive, np.ndarray):
+        raise DataError(f"{path.name} is a single array; name it .npy")
+    with archive:
         counts = _counts(archive, path)
         energy, notes = _energy_axis(archive, counts.shape[2], path)
         pixel_nm = np.ravel(archive["pixel_nm"]) if "pixel_nm" in archive.files else np.empty(0)

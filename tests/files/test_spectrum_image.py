@@ -107,6 +107,14 @@ def test_pickled_objects_are_never_loaded(tmp_path):
         read_spectrum_image(tmp_path / "map.npy")
 
 
+@pytest.mark.parametrize(("write", "name", "right"), [(np.save, "map.npz", ".npy"), (np.savez, "map.npy", ".npz")])
+def test_a_numpy_file_of_the_wrong_name_is_told_the_right_one(tmp_path, write, name, right):
+    with (tmp_path / name).open("wb") as file:
+        write(file, np.zeros((3, 4, 20), dtype="u2"))
+    with pytest.raises(DataError, match=rf"{name}.*name it {right}"):
+        read_spectrum_image(tmp_path / name)
+
+
 @pytest.mark.parametrize("suffix", [".dm3", ".dm4", ".hspy", ".emd", ".nxs", ".npz", ".npy"])
 @pytest.mark.parametrize("content", [b"", b"not a spectrum image\n" * 40, bytes(range(256)) * 20])
 def test_a_broken_file_of_any_format_is_one_line(tmp_path, suffix, content, capfd):
