@@ -1,8 +1,8 @@
-"""What a score is worth as a p-value: blocks that neither the network nor the bank has seen say what is usual.
+"""What a score is worth as a p-value: the clean pixels of the training maps say what is usual.
 
-It takes all clean pixels to tell: a fifth of a map holds two of a thousandth. Those held out say whether those learned
-from lie closer, as of too small a map. Trimmed tails throughout, because the map may hold the very anomalies that are
-to be found.
+It takes all of them to tell: a fifth of a map holds two of a thousandth. Blocks that neither the network nor the bank
+has seen say whether the others lie closer, as those of too small a map do. Trimmed tails throughout, because the map
+may hold the very anomalies that are to be found.
 """
 
 from __future__ import annotations
