@@ -29,8 +29,8 @@ PIXELS = (1, 9, 1, 9, 1, 9, 0)
 """Of which each adds up counts."""
 HEARD, HEARD_OF_MOVES = 2.0, 2.25
 """Standard deviations in a channel, and of a moved edge, beyond which a pixel says no more in sums of 3 x 3."""
-AGREEMENT = 3.0
-"""How many times its own evidence, or how many sigma more, a pixel gets of its 3 x 3 sum: those alone flag none."""
+AGREEMENT, LIFTED = 3.0, 3.5
+"""How many times its own evidence, or sigma more up to how many in all, a pixel gets of its 3 x 3: they flag none."""
 LEAST_LEFT = 0.05
 """Of what is left of the edge that most is left of, that must be left of one."""
 
@@ -184,7 +184,7 @@ class FilterBank(nn.Module):
             alone, together = taken(one, at), taken(three, at_3)
             way = 1.0 if signed else together.sign()
             own = taken(one, at_3 + (channels_of(one) - channels_of(three))) * way
-            size, credited = together * way, torch.maximum(AGREEMENT * own, AGREEMENT + own)
+            size, credited = together * way, torch.maximum(AGREEMENT * own, (AGREEMENT + own).clamp_max(LIFTED))
             z += [alone, together]
             strength += [alone if signed else alone.abs(), torch.minimum(size, credited).maximum(-size)]
             chosen += [at, at_3]
