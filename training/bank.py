@@ -172,8 +172,8 @@ class FilterBank(nn.Module):
         )
         return Evidence(three, tuple(linear), shift, numerators, informations, *self.latent(latent))
 
-    def peaks(self, found: Evidence) -> Peaks:
-        """Each family's strongest evidence."""
+    def peaks(self, found: Evidence, doubt: Tensor | float = 1.0) -> Peaks:
+        """Each family's strongest evidence; `doubt` (..., family) is how many times wider it spreads than is usual."""
         z, strength, chosen = [], [], []
         window, window_3, edge, edge_3 = found.linear
         either_way = (one.maximum(-one * self.too_few) for one in (edge, edge_3))
@@ -191,4 +191,4 @@ class FilterBank(nn.Module):
         z, strength, chosen = (
             [*each, last] for each, last in ((z, found.latent), (strength, found.latent), (chosen, found.latent_at))
         )
-        return Peaks(torch.stack(z, -1), torch.stack(strength, -1), torch.stack(chosen, -1))
+        return Peaks(torch.stack(z, -1), torch.stack(strength, -1) / doubt, torch.stack(chosen, -1))

@@ -142,10 +142,10 @@ class ScoringGraph(nn.Module):
         latent = normal.mean[:, :, 0].permute(0, 2, 3, 1)
         dose = total / self.cvae.usual_total
         evidence = self.bank(coarse - expected, expected, sigma, valid, within(latent, halo), dose, halo)
-        own = (within(x, halo) for x in (share, total, sigma, dose, latent, drift + left, valid))
-        found = Found(evidence, self.bank.peaks(evidence), *own)
-        doubt = self.bank.mixtures.doubt(found.share, found.total, PIXELS)
-        return found._replace(peaks=found.peaks._replace(strength=found.peaks.strength / doubt))
+        seen = share, total, sigma, dose, latent, drift + left, valid
+        share, total, *others = (within(x, halo) for x in seen)
+        peaks = self.bank.peaks(evidence, self.bank.mixtures.doubt(share, total, PIXELS))
+        return Found(evidence, peaks, share, total, *others)
 
     def levelled(self, found: Found) -> tuple[Tensor, Tensor]:
         """How far the strongest evidence is beyond the usual, and total effective counts, (batch, row, column)."""

@@ -81,7 +81,12 @@ class RescanDesk:
                     score=region.score,
                     p_value=region.p_value,
                 ),
-                step=Step(state="proposed", t_ns=now_ns, who="monitor", message=_flagged(region.pixels)),
+                step=Step(
+                    state="proposed",
+                    t_ns=now_ns,
+                    who="monitor",
+                    message=f"{region.pixels} pixel{'' if region.pixels == 1 else 's'} flagged",
+                ),
             )
             if self._policy.auto_approve:
                 self.decide(request.id, "approved", who="auto-approve", now_ns=now_ns)
@@ -156,7 +161,3 @@ class RescanDesk:
 def _whole(scan: Scan, region: Region) -> bool:
     rows = region.expanded(NEIGHBOURHOOD, scan.started.grid).slices[0]
     return not scan.open or bool(np.isfinite(scan.maps.score[rows]).all())
-
-
-def _flagged(pixels: int) -> str:
-    return f"{pixels} pixels flagged" if pixels > 1 else "1 pixel flagged"

@@ -38,6 +38,7 @@ def test_each_region_is_proposed_once_with_room_around_it(desk, scan, saved):
     region = scan.regions()[0].region
     assert request.region == (max(region.row0 - 4, 0), max(region.col0 - 4, 0), region.row1 + 4, region.col1 + 4)
     assert (request.state, request.scan) == ("proposed", "s")
+    assert request.history[0].message == f"{scan.regions()[0].pixels} pixels flagged"
     assert saved == {request.id: request}
 
 

@@ -148,14 +148,16 @@ def p_values_by(clean: FloatArray) -> Callable[[FloatArray], FloatArray]:
     clean = np.sort(clean[np.isfinite(clean)], axis=None)
     start = clean[int((1 - TAIL_SHARE) * clean.size)]
     excess = clean[clean > start] - start
-    shape = float(np.clip(genpareto.fit(excess, floc=0)[0], -0.1, 0.2)) if excess.size >= LEAST_TAIL else None
+    tail = None
+    if excess.size >= LEAST_TAIL:
+        shape = float(np.clip(genpareto.fit(excess, floc=0)[0], -0.1, 0.2))
+        tail = genpareto(shape, scale=excess.mean() * (1 - shape))
 
     def p_values(score: FloatArray) -> FloatArray:
         at_least = clean.size - np.searchsorted(clean, score, side="left")
         p = (1 + at_least) / (clean.size + 1)
-        if shape is not None:
-            tail = genpareto(shape, scale=excess.mean() * (1 - shape)).sf(np.asarray(score) - start)
-            p = np.where(score > start, excess.size / (clean.size + 1) * tail, p)
+        if tail is not None:
+            p = np.where(score > start, excess.size / (clean.size + 1) * tail.sf(np.asarray(score) - start), p)
         return np.where(np.isfinite(score), np.maximum(p, SMALLEST_P), np.nan)
 
     return p_values
