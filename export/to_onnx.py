@@ -9,7 +9,9 @@ from pathlib import Path
 import onnx
 import torch
 from onnx import helper, numpy_helper
+from torch import Tensor, nn
 
+from training.carried import Carried, names
 from training.scoring import Scores, ScoringGraph
 
 OPSET = 18
@@ -18,6 +20,10 @@ HALO = "halo"
 """A second input: rows at the top and the bottom that have no outputs; none unless it is given."""
 EXPLAIN, EXPECTED = "explain", "expected"
 """A third input: false where the expected spectra, an output that costs a good deal, are not wanted."""
+EARLY = "early"
+"""An input: how many of the rows with outputs the next strip will have once more, its neighbours being in then."""
+ABOVE, CARRIED = "above", "carried"
+"""What inputs and outputs are called that hand on what is known of rows: none unless they are given."""
 EXAMPLE = (2, 3, 4)
 """Batch, rows and columns of the example: all above 1, so that none is specialised away."""
 
@@ -29,29 +35,43 @@ def to_onnx(graph: ScoringGraph) -> bytes:
     the dynamo exporter takes ten.
     """
     example = torch.full((*EXAMPLE, graph.architecture.channels), 100.0)
-    no_halo = torch.zeros(2, dtype=torch.int64)
-    sizes, scored = {0: "batch", 1: "row", 2: "column"}, {0: "batch", 1: "scored_row", 2: "column"}
+    none = {HALO: torch.zeros(2, dtype=torch.int64), EARLY: torch.zeros((), dtype=torch.int64)}
+    with torch.no_grad():
+        looked = graph.eval().labelled(example)
+        above = Carried(looked, graph.expected(looked)).tensors()
+    none |= {name: each[:0, :0] for name, each in zip(names(ABOVE), above, strict=True)}
+    rows = {"row": [INPUT], "scored_row": Scores._fields, "above_row": names(ABOVE), "carried_row": names(CARRIED)}
+    free = {name: {0: "batch", 1: row, 2: "column"} for row, each in rows.items() for name in each}
+    free |= {name: {0: "batch", 1: axes[1]} for name, axes in free.items() if name.endswith("drift")}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # of the tracing exporter's own age, and of a size check inside torch
         file = Path(folder, "model.onnx")
         torch.onnx.export(
-            graph.eval(),
-            (example, no_halo),
+            _Strip(graph),
+            (example, *list(none.values())[:2], *above),
             file,
             dynamo=False,
             opset_version=OPSET,
-            input_names=[INPUT, HALO],
-            output_names=list(Scores._fields),
-            dynamic_axes={
-                INPUT: sizes,
-                **dict.fromkeys(Scores._fields, scored),
-                "drift": {0: "batch", 1: "scored_row"},
-            },
+            input_names=[INPUT, *none],
+            output_names=[*Scores._fields, *names(CARRIED)],
+            dynamic_axes=free,
         )
         model = onnx.load_model(file)
-    model.graph.initializer.append(numpy_helper.from_array(no_halo.numpy(), HALO))
+    model.graph.initializer.extend(numpy_helper.from_array(each.numpy(), name) for name, each in none.items())
     _only_on_demand(model.graph, EXPECTED)
     return model.SerializeToString()
+
+
+class _Strip(nn.Module):
+    """The graph as the model file has it: tensors in, tensors out."""
+
+    def __init__(self, graph: ScoringGraph) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, counts: Tensor, halo: Tensor, early: Tensor, *above: Tensor) -> tuple[Tensor, ...]:
+        scores, carried = self.graph.going_on(counts, halo, early, Carried.of(above))
+        return *scores, *carried.tensors()
 
 
 def _only_on_demand(graph: onnx.GraphProto, output: str) -> None:

@@ -136,25 +136,30 @@ class FilterBank(nn.Module):
         unit = [counts[0], counts[1] / 3, counts[2], counts[3] / 3, *(shift * moved.spread), torch.nan * every]
         self.unit.copy_(torch.cat(unit))
 
+    def own(self, residual: Tensor, expected: Tensor, sigma: Tensor, dose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What a pixel shows by itself: its whitened residual, numerator and information of each moved edge.
+
+        `residual` counts (..., channel) are 0 where missing, `sigma` is what they should scatter by; `dose`
+        (..., 1) of the usual.
+        """
+        whitened = self.mixtures(residual, dose) / sigma
+        return whitened, *self.moved(whitened, expected, sigma)
+
     def forward(
         self,
-        residual: Tensor,
-        expected: Tensor,
-        sigma: Tensor,
+        whitened: Tensor,
+        numerator: Tensor,
+        information: Tensor,
         valid: Tensor,
         latent: Tensor,
-        dose: Tensor,
         halo: Tensor | None = None,
     ) -> Evidence:
         """Evidence of every filter, in spreads of clean pixels at the training's dose.
 
-        `residual` counts (..., channel) are 0 where `valid` is, `sigma` is what they should scatter by; `latent`
-        (..., latent); `dose` (..., 1) of the usual. The rows of the `halo` (training/rows.py) that all but `latent`
-        have beyond it are summed over, and not in the evidence.
+        The first three are each pixel's `own`, 0 where `valid` is; `latent` (..., latent). The rows of the `halo`
+        (training/rows.py) that all but `latent` have beyond it are summed over, and not in the evidence.
         """
-        whitened = self.mixtures(residual, dose) / sigma
         three = pooled(whitened.clamp(-HEARD, HEARD)) * pooled(valid[..., None]).clamp_min(1.0).rsqrt()
-        numerator, information = self.moved(whitened, expected, sigma)
         whitened, three = within(whitened, halo), within(three, halo)
         linear = [
             products(seen, columns / spread, runs)

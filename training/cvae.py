@@ -7,7 +7,7 @@ from torch import Tensor
 
 from training.convolution import Convolution, Expansion, Readout
 from training.model import ROWS, Architecture, Network
-from training.rows import rest, within
+from training.rows import framed, rest, within
 
 STRIDES = (4, 3, 5)
 
@@ -26,8 +26,8 @@ class Cvae(Network):
         super().__init__(architecture, STRIDES)
         w, latent, left = architecture.widths, architecture.latent, self.lengths[-1]
         # 3 x 3 and 5 apart in layer 2: a fraction of the products of 5 x 3 x 3.
-        self.encode_1 = Convolution(1, w[0], (7, 3, 3), (4, 1, 1), (3, 1, 1))
-        self.mix = Convolution(w[0], w[0], (1, 3, 3), 1, (0, 1, 1), bias=False)
+        self.encode_1 = Convolution(1, w[0], (7, 3, 3), (4, 1, 1), (3, 0, 1))
+        self.mix = Convolution(w[0], w[0], (1, 3, 3), 1, (0, 0, 1), bias=False)
         self.encode_2 = Convolution(w[0], w[1], (5, 1, 1), (3, 1, 1), (2, 0, 0))
         self.encode_3 = Convolution(w[1], w[2], (5, 1, 1), (5, 1, 1), (2, 0, 0))
         self.collapse = Convolution(w[2], 2 * latent, (left, 1, 1))
@@ -39,8 +39,9 @@ class Cvae(Network):
 
     def down(self, h: Tensor, mask: Tensor, halo: Tensor | None, kept: int) -> Tensor:
         own = self.own(within(h, halo, kept, axis=ROWS))
-        h, mask = (within(x, halo, kept + 1, axis=ROWS) for x in (self.encode_1(h), mask))
-        h = within(self.mix(F.silu(h) * mask), rest(halo, kept + 1), kept, axis=ROWS)
+        h = self.encode_1(framed(h, halo, kept + 1, axis=ROWS))
+        h = F.silu(h) * within(mask, halo, kept + 1, axis=ROWS)
+        h = self.mix(framed(h, rest(halo, kept + 1), kept, axis=ROWS))
         h = F.silu(self.encode_2(h))
         return self.collapse(F.silu(self.encode_3(h))) + own
 

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from monitor.core.axes import EnergyAxis
-from training.rows import within
 from training.shift import RowShift, move, move_share, over_energy
 
 ROWS = 3
@@ -60,7 +59,6 @@ class Normal(NamedTuple):
     """What the network takes for normal: `share` (batch, row, column, coarse) sums to 1 over energy."""
 
     share: Tensor
-    unshifted: Tensor
     mean: Tensor
     log_variance: Tensor
     drift: Tensor
@@ -115,26 +113,28 @@ class Network(nn.Module):
         share = spectra / total.clamp_min(1.0)
         self.input_scale.copy_(1.0 / ((share - mean) / mean.sqrt()).std().clamp_min(1e-6))
 
-    def encode(
-        self, coarse: Tensor, valid: Tensor, drift: Tensor, *, halo: Tensor | None = None, kept: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """Latent mean and log variance, each (batch, latent, 1, row, column), of counts moved back by `drift`.
-
-        Of the rows in the `halo` at most `kept` on either side come out.
-        """
+    def view(self, coarse: Tensor, valid: Tensor, drift: Tensor) -> Tensor:
+        """What the encoder sees, (batch, row, column, coarse): shares moved back by `drift`, beside the mean's."""
         total = over_energy(coarse)
         counted = total.clamp_min(1.0).maximum(
             DARK * self.usual_total
         )  # the noise of a vacuum must not fill its neighbours' view
         mean = self.log_mean.exp()
         moved = move(coarse / counted, -drift)
-        x = (moved - mean * (total / counted)) / mean.sqrt() * self.input_scale
+        return (moved - mean * (total / counted)) / mean.sqrt() * self.input_scale * valid[..., None]
+
+    def encode(
+        self, view: Tensor, valid: Tensor, total: Tensor, *, halo: Tensor | None = None, kept: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Latent mean and log variance, each (batch, latent, 1, row, column), of what the encoder sees.
+
+        Of the rows in the `halo` at most `kept` on either side come out; `total` (.., row, column, 1) are their counts.
+        """
         mask = valid[:, None, None]
-        h = (x * valid[..., None]).permute(0, 3, 1, 2)[:, None]
-        mu, log_variance = self.down(h, mask, halo, kept).chunk(2, 1)
+        mu, log_variance = self.down(view.permute(0, 3, 1, 2)[:, None], mask, halo, kept).chunk(2, 1)
         # A Gaussian latent of signal s over noise, seen at D times the usual dose, has the posterior mean
         # D s / (1 + D s) of what is read from it and the variance 1 / (1 + D s); here relative to D = 1.
-        dose = (within(total, halo, kept) / self.usual_total).clamp_min(DARK).permute(0, 3, 1, 2)[:, None]
+        dose = (total / self.usual_total).clamp_min(DARK).permute(0, 3, 1, 2)[:, None]
         signal = self.log_signal.exp()[:, None, None, None]
         sharper = (1.0 + dose * signal) / (1.0 + signal)
         return mu * dose / sharper, (log_variance - sharper.log()).clamp(-12.0, 6.0)
@@ -143,17 +143,17 @@ class Network(nn.Module):
         """Share of the counts in each coarse channel, (batch, row, column, coarse), before the row's shift."""
         return torch.softmax(self.up(z)[:, 0].permute(0, 2, 3, 1) + self.log_mean, -1)
 
-    def forward(
-        self, coarse: Tensor, valid: Tensor, noise: Tensor | None = None, *, halo: Tensor | None = None, kept: int = 0
-    ) -> Normal:
-        """What is normal at each pixel; of the rows in the `halo` at most `kept` on either side are rebuilt.
+    def forward(self, coarse: Tensor, valid: Tensor, noise: Tensor | None = None) -> Normal:
+        """What is normal at each pixel.
 
         `coarse` (batch, row, column, coarse) effective counts, 0 where missing; `valid` (batch, row, column) 1 or 0;
         `noise` like the latent mean, standard normal, while training.
         """
-        drift = self.row_shift(coarse, valid, self.log_mean.exp())
-        mu, log_variance = self.encode(coarse, valid, drift, halo=halo, kept=kept)
-        drift = within(drift, halo, kept)
+        drift = self.drift(coarse, valid)
+        mu, log_variance = self.encode(self.view(coarse, valid, drift), valid, over_energy(coarse))
         z = mu if noise is None else mu + noise * (0.5 * log_variance).exp()
-        unshifted = self.decode(z)
-        return Normal(move_share(unshifted, drift), unshifted, mu, log_variance, drift)
+        return Normal(move_share(self.decode(z), drift), mu, log_variance, drift)
+
+    def drift(self, coarse: Tensor, valid: Tensor) -> Tensor:
+        """Each row's shift (batch, row), as its head reads it."""
+        return self.row_shift(coarse, valid, self.log_mean.exp())

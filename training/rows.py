@@ -25,3 +25,15 @@ def within(x: Tensor, halo: Tensor | None, kept: int = 0, *, axis: int = 1) -> T
 def rest(halo: Tensor | None, kept: int) -> Tensor | None:
     """The halo of what `within` gives."""
     return None if halo is None else halo.clamp_max(kept)
+
+
+def framed(x: Tensor, halo: Tensor | None, kept: int, *, axis: int) -> Tensor:
+    """Tensor with a row of zeros beyond its first and last one, for a look at one row up and down.
+
+    Not where the halo has rows enough for `kept` of them to come out of it.
+    """
+    zero = torch.zeros_like(x.narrow(axis, 0, 1))
+    if halo is None:
+        return torch.cat((zero, x, zero), axis)
+    top, bottom = ((slice(None),) * axis + (slice(0, rows),) for rows in (kept + 1 - halo).clamp(0, 1).unbind())
+    return torch.cat((zero[top], x, zero[bottom]), axis)

@@ -19,9 +19,10 @@ from training.bank import FAMILIES
 from training.data import Role, TrainingMap
 from training.doses import summed
 from training.edge_shapes import every_edge, may_be_too_few
+from training.evidence import Found
 from training.levels import DOSES
 from training.plural_scattering import rethickened
-from training.scoring import Found, ScoringGraph
+from training.scoring import ScoringGraph
 from training.strips import strips
 
 PIXELS = 20_000

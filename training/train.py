@@ -27,6 +27,7 @@ from training.config import TrainConfig
 from training.crops import TrainingMaps
 from training.data import Role, TrainingSet
 from training.device import available_cores, pick_device
+from training.evidence import NETWORKS
 from training.labels import SATURATED
 from training.loop import Progress, fit
 from training.model import Architecture
@@ -41,7 +42,7 @@ from training.run import (
     read_record,
     write_record,
 )
-from training.scoring import NETWORKS, ScoringGraph
+from training.scoring import ScoringGraph
 from training.standardise import CleanMaps, standardise
 
 MOST_COUNTS_A_PIXEL = 5e6

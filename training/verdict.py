@@ -15,7 +15,7 @@ from training.filters import taken
 from training.moved_edges import SLIGHT
 
 if TYPE_CHECKING:
-    from training.scoring import Found
+    from training.evidence import Found
 
 SHIFTS = ("shift", "shift 3x3")
 LEAST_INFORMATION = 1e-3
