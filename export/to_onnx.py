@@ -11,7 +11,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from training.carried import Carried, names
+from training.carried import Carried
 from training.scoring import Scores, ScoringGraph
 
 OPSET = 18
@@ -22,8 +22,8 @@ EXPLAIN, EXPECTED = "explain", "expected"
 """A third input: false where the expected spectra, an output that costs a good deal, are not wanted."""
 EARLY = "early"
 """An input: how many of the rows with outputs the next strip will have once more, its neighbours being in then."""
-ABOVE, CARRIED = "above", "carried"
-"""What inputs and outputs are called that hand on what is known of rows: none unless they are given."""
+ABOVE, CARRIED = ([f"{way}_{stage}" for stage in Carried._fields] for way in ("above", "carried"))
+"""Inputs and outputs that hand on what is known of rows: of none unless they are given."""
 EXAMPLE = (2, 3, 4)
 """Batch, rows and columns of the example: all above 1, so that none is specialised away."""
 
@@ -37,26 +37,30 @@ def to_onnx(graph: ScoringGraph) -> bytes:
     example = torch.full((*EXAMPLE, graph.architecture.channels), 100.0)
     none = {HALO: torch.zeros(2, dtype=torch.int64), EARLY: torch.zeros((), dtype=torch.int64)}
     with torch.no_grad():
-        looked = graph.eval().labelled(example)
-        above = Carried(looked, graph.expected(looked)).tensors()
-    none |= {name: each[:0, :0] for name, each in zip(names(ABOVE), above, strict=True)}
-    rows = {"row": [INPUT], "scored_row": Scores._fields, "above_row": names(ABOVE), "carried_row": names(CARRIED)}
-    free = {name: {0: "batch", 1: row, 2: "column"} for row, each in rows.items() for name in each}
-    free |= {name: {0: "batch", 1: axes[1]} for name, axes in free.items() if name.endswith("drift")}
+        above = graph.eval().carried(example)
+    sizes, scored = {0: "batch", 1: "row", 2: "column"}, {0: "batch", 1: "scored_row", 2: "column"}
+    # of what is carried no size is said to be that of anything else: there is none where nothing is carried
+    carried = {name: {n: f"{name}_{size}" for n, size in sizes.items()} for name in (*ABOVE, *CARRIED)}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # of the tracing exporter's own age, and of a size check inside torch
         file = Path(folder, "model.onnx")
         torch.onnx.export(
             _Strip(graph),
-            (example, *list(none.values())[:2], *above),
+            (example, *none.values(), *above),
             file,
             dynamo=False,
             opset_version=OPSET,
-            input_names=[INPUT, *none],
-            output_names=[*Scores._fields, *names(CARRIED)],
-            dynamic_axes=free,
+            input_names=[INPUT, *none, *ABOVE],
+            output_names=[*Scores._fields, *CARRIED],
+            dynamic_axes={
+                INPUT: sizes,
+                **dict.fromkeys(Scores._fields, scored),
+                "drift": {0: "batch", 1: "scored_row"},
+                **carried,
+            },
         )
         model = onnx.load_model(file)
+    none |= {name: each[:0, :0, :1] for name, each in zip(ABOVE, above, strict=True)}
     model.graph.initializer.extend(numpy_helper.from_array(each.numpy(), name) for name, each in none.items())
     _only_on_demand(model.graph, EXPECTED)
     return model.SerializeToString()
@@ -70,8 +74,8 @@ class _Strip(nn.Module):
         self.graph = graph
 
     def forward(self, counts: Tensor, halo: Tensor, early: Tensor, *above: Tensor) -> tuple[Tensor, ...]:
-        scores, carried = self.graph.going_on(counts, halo, early, Carried.of(above))
-        return *scores, *carried.tensors()
+        scores, carried = self.graph.going_on(counts, halo, early, Carried(*above))
+        return *scores, *carried
 
 
 def _only_on_demand(graph: onnx.GraphProto, output: str) -> None:

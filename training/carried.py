@@ -6,13 +6,13 @@ stage and is needed again is joined to the top of what comes out of it next. Ten
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from training.rows import LAST
+from training.shift import channels_of
 
 
 class Looked(NamedTuple):
@@ -55,34 +55,33 @@ Rows = TypeVar("Rows", Looked, Expected)
 
 
 class Carried(NamedTuple):
-    """What the rows below need of those above; no rows where nothing is carried."""
+    """What the rows below need of those above, of each stage one tensor (batch, row, column, all that there is)."""
 
-    looked: Looked
-    expected: Expected
-
-    @classmethod
-    def of(cls, tensors: Iterable[Tensor]) -> Carried:
-        """From its tensors, one after the other."""
-        each = list(tensors)
-        return cls(Looked(*each[: len(Looked._fields)]), Expected(*each[len(Looked._fields) :]))
-
-    def tensors(self) -> list[Tensor]:
-        """One after the other."""
-        return [*self.looked, *self.expected]
+    looked: Tensor
+    expected: Tensor
 
 
-def names(prefix: str) -> list[str]:
-    """Of the tensors, as the model file has them."""
-    stages = {"looked": Looked, "expected": Expected}
-    return [f"{prefix}_{stage}_{field}" for stage, rows in stages.items() for field in rows._fields]
-
-
-def joined(above: Rows, below: Rows) -> Rows:
+def joined(above: Tensor, below: Rows) -> Rows:
     """Rows carried over and those that follow them."""
-    return type(below)(*(torch.cat(pair, 1) for pair in zip(above, below, strict=True)))
+    parts = above.split([_width(each) for each in below], -1)
+    return type(below)(*(torch.cat((_like(b, a), b), 1) for a, b in zip(parts, below, strict=True)))
 
 
-def left(rows: Rows, reach: int, early: Tensor) -> Rows:
+def left(rows: Rows, reach: int, early: Tensor) -> Tensor:
     """What a stage that looks `reach` rows up and down needs again, without the last `early` rows."""
     stop = torch.where(early > 0, -early, LAST)
-    return type(rows)(*(each[:, -early - 2 * reach : stop] for each in rows))
+    ends = [each[:, -early - 2 * reach : stop] for each in rows]
+    columns = ends[0].shape[2]
+    wide = [each if each.dim() > 2 else each[..., None].expand(-1, -1, columns) for each in ends]
+    return torch.cat([each.float() if each.dim() > 3 else each.float()[..., None] for each in wide], -1)
+
+
+def _width(rows: Tensor) -> int:
+    return channels_of(rows) if rows.dim() > 3 else 1
+
+
+def _like(rows: Tensor, part: Tensor) -> Tensor:
+    """What was carried of `rows`, in their form and type."""
+    if rows.dim() < 4:
+        part = part[..., 0] if rows.dim() == 3 else part[:, :, 0, 0]
+    return part.to(rows.dtype)

@@ -73,16 +73,31 @@ class MovedEdges(nn.Module):
 
         `whitened`: residual over `sigma`, the standard deviation of the expected counts, 0 where missing.
         """
-        inverse = 1.0 / sigma
+        runs = self._runs()
+        box = torch.cat([self.box[run] for run in runs])
+        whitened, expected, sigma = (
+            torch.cat([each[..., run] for run in runs], -1) for each in (whitened, expected, sigma)
+        )
+        inverse, channels = 1.0 / sigma, len(box)
         numerators, informations = [], []
         for step in self.moves[::2]:
-            difference = expected[..., step:] - expected[..., : self.channels - step]
+            difference = expected[..., step:] - expected[..., : channels - step]
             # Up is e(i - step) - e(i), down e(i + step) - e(i): one difference serves both.
             for way, padding in ((-1.0, (step, 0)), (1.0, (0, step))):
                 template = F.pad(difference, padding) * inverse
-                numerators.append((whitened * template) @ (way * self.box))
-                informations.append((template * template) @ self.box)
+                numerators.append((whitened * template) @ (way * box))
+                informations.append((template * template) @ box)
         return torch.cat(numerators, -1), torch.cat(informations, -1)
+
+    def _runs(self) -> list[slice]:
+        """The channels in any window and as many beside them as an edge is moved by: a third of all.
+
+        What is not neighbours there but beside each other once the runs are put together is in no window.
+        """
+        far = max(self.moves)
+        near = F.max_pool1d(self.box.amax(1)[None], 2 * far + 1, 1, far)[0] > 0
+        ends = F.pad(near.int(), (1, 1)).diff().nonzero().flatten().tolist()
+        return [slice(*run) for run in zip(ends[::2], ends[1::2], strict=True)] or [slice(0, self.channels)]
 
     def evidence(self, numerator: Tensor, information: Tensor, pixels: int) -> Tensor:
         """Evidence z, positive where the edge has moved the way of the filter; of one pixel, or of 3 x 3 added up."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.carried import Carried, Expected, joined, left
+from training.carried import Carried, Expected, Looked, joined, left
 from training.evidence import POOLED_ROWS, EvidenceGraph, Found
 from training.labels import SATURATED, SPIKE, VACUUM
 from training.model import Architecture
@@ -72,12 +72,21 @@ class ScoringGraph(EvidenceGraph):
         """
         looked = joined(above.looked, self.labelled(counts, halo))
         expected = joined(above.expected, self.expected(looked, rest(halo, self.looking)))
-        # Rows that go on being provisional, and how many of them no stage had to leave out for want of rows below.
-        early_looked, early_expected = (
-            (early + halo[1].clamp_max(far) - far).clamp_min(0) for far in (self.looking, POOLED_ROWS)
-        )
-        carried = Carried(left(looked, self.cvae.reach, early_looked), left(expected, POOLED_ROWS, early_expected))
+        carried = self._left(looked, expected, early, halo[1])
         return self._scores(expected, rest(halo, POOLED_ROWS)), carried
+
+    def carried(self, counts: Tensor) -> Carried:
+        """What a map of `counts` hands on to rows that do not depend on it further than its last ones."""
+        looked = self.labelled(counts)
+        none = torch.zeros((), dtype=torch.long)
+        return self._left(looked, self.expected(looked), none, none)
+
+    def _left(self, looked: Looked, expected: Expected, early: Tensor, below: Tensor) -> Carried:
+        # `below` a stage's last row that is final are the early ones and those that others had to leave out
+        early_looked, early_expected = (
+            (early + below.clamp_max(far) - far).clamp_min(0) for far in (self.looking, POOLED_ROWS)
+        )
+        return Carried(left(looked, self.cvae.reach, early_looked), left(expected, POOLED_ROWS, early_expected))
 
     def _scores(self, expected: Expected, halo: Tensor | None) -> Scores:
         found = self.compared(expected, halo)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import entry_points
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.resampling import resampler
+from monitor.core.strips import Strip
 from monitor.io.scorer import Scorer
 
 GROUP = "eelswatch.rivals"
@@ -20,23 +22,19 @@ Row = dict[str, float | int | str]
 
 
 def measure_pace(scorer: Scorer) -> list[Row]:
-    """Spectra/s in strips as long as scoring has them, and with each row by itself."""
+    """Spectra/s in strips as long as scoring has them, and row by row, a part of the map on each thread."""
     counts = _noise(ROWS, COLUMNS, scorer)
+    paces = {"bulk": _own_pace(scorer, counts), "row by row": _pace(lambda: _row_by_row(scorer, counts), counts)}
     return [
-        {
-            "mode": name,
-            "channels": counts.shape[-1],
-            "provider": scorer.provider,
-            "spectra_per_s": _own_pace(scorer, counts, pixels),
-        }
-        for name, pixels in (("bulk", None), ("row by row", COLUMNS))
+        {"mode": name, "channels": counts.shape[-1], "provider": scorer.provider, "spectra_per_s": pace}
+        for name, pace in paces.items()
     ]
 
 
 def measure_rivals(scorer: Scorer) -> list[Row]:
     """Spectra/s of eelswatch and of each rival that is installed, one after the other, on one noisy map."""
     counts = _noise(RIVALS_SIZE, RIVALS_SIZE, scorer)
-    paces = {"eelswatch": _own_pace(scorer, counts, None)}
+    paces = {"eelswatch": _own_pace(scorer, counts)}
     for entry in entry_points(group=GROUP):
         try:
             score = entry.load()
@@ -58,20 +56,34 @@ def _noise(rows: int, columns: int, scorer: Scorer) -> NDArray[np.uint16]:
     return np.random.default_rng(0).poisson(400.0, (rows, columns, scorer.card.energy.size)).astype(np.uint16)
 
 
-def _own_pace(scorer: Scorer, counts: NDArray[np.uint16], pixels: int | None) -> float:
-    energy = scorer.card.energy
-    received, same = np.ones(counts.shape[:2], np.bool_), resampler(energy, energy)
-    assert same is not None, "an axis covers itself"
-
+def _own_pace(scorer: Scorer, counts: NDArray[np.uint16]) -> float:
     def score() -> None:
-        for _ in scorer.over(scorer.strips(counts, received, same, pixels=pixels), scorer.score):
+        for _ in scorer.over(_strips(scorer, counts), scorer.score):
             pass
 
-    return _pace(score, counts, repeats=REPEATS + 1)  # the first one warms up
+    return _pace(score, counts)
 
 
-def _pace(score: Callable[[], object], counts: NDArray[np.uint16], *, repeats: int) -> float:
-    """Spectra/s, the best of a few."""
+def _row_by_row(scorer: Scorer, counts: NDArray[np.uint16]) -> None:
+    """Each thread has a part of the map, as if it came from a microscope of its own, and scores a row at a time."""
+
+    def score(part: NDArray[np.uint16]) -> None:
+        for strip in _strips(scorer, part, pixels=COLUMNS):
+            scorer.score(strip)
+
+    with ThreadPoolExecutor(scorer.at_once) as pool:
+        list(pool.map(score, np.array_split(counts, scorer.at_once)))
+
+
+def _strips(scorer: Scorer, counts: NDArray[np.uint16], *, pixels: int | None = None) -> Iterator[Strip]:
+    energy = scorer.card.energy
+    same = resampler(energy, energy)
+    assert same is not None, "an axis covers itself"
+    return scorer.strips(counts, np.ones(counts.shape[:2], np.bool_), same, pixels=pixels)
+
+
+def _pace(score: Callable[[], object], counts: NDArray[np.uint16], *, repeats: int = REPEATS + 1) -> float:
+    """Spectra/s, the best of a few; the first one warms up."""
     best_s = np.inf
     for _ in range(repeats):
         begun_s = time.perf_counter()

@@ -7,7 +7,8 @@ to come, which gives the newest rows a provisional score at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,30 @@ class Strip:
         """Rows above and below the core, which get no scores."""
         return self.above, len(self.raw) - self.core.stop
 
-    def counts(self) -> NDArray[np.float32]:
-        """What the graph takes, (row, column, energy) on the model's axis; computed anew, off the thread that cuts."""
-        counts = self.resample(self.raw)
-        counts[~self.received] = np.nan
+    def parts(self, rows: int, halo: int) -> Iterator[Strip]:
+        """The same rows in strips of about `rows` each, in order; the last one has all that are provisional."""
+        for row0 in range(self.row0, max(self.row1, self.row0 + 1), rows):
+            row1 = min(row0 + rows, self.row1)
+            stop = self.stop if row1 == self.row1 else row1
+            first = max(self.above + row0 - self.row0 - halo, 0)
+            last = self.above + max(row1 + halo, stop) - self.row0
+            yield replace(
+                self,
+                row0=row0,
+                row1=row1,
+                stop=stop,
+                above=self.above + row0 - self.row0 - first,
+                raw=self.raw[first:last],
+                received=self.received[first:last],
+            )
+
+    def counts(self, first: int = 0) -> NDArray[np.float32]:
+        """What the graph takes, (row, column, energy) on the model's axis, from the row `first` of the strip on.
+
+        Computed anew, off the thread that cuts.
+        """
+        counts = self.resample(self.raw[first:])
+        counts[~self.received[first:]] = np.nan
         return counts
 
 
@@ -81,8 +102,9 @@ def cut_strip(
 class StripPlanner:
     """Which rows of one scan wait for a score.
 
-    Final scores go first. Where all that are due are taken and no other strip is under way, rows that are complete and
-    have had no score yet get a provisional one: a machine that hardly keeps up gives none.
+    Final scores go first. While a strip is under way, fewer rows than fill another wait for its end, from where they
+    cost less than elsewhere. Where all that are due are taken and none had to wait, rows that are complete and have had
+    no score yet get a provisional one: a machine that hardly keeps up gives none.
     """
 
     def __init__(self, rows: int, halo: int) -> None:
@@ -95,6 +117,7 @@ class StripPlanner:
         self._in_flight = 0
         self._taken = 0
         self._under_way = 0
+        self._behind = False
         self._final = False
 
     @property
@@ -127,7 +150,9 @@ class StripPlanner:
     def take(self, max_rows: int) -> Run | None:
         """The next rows to score, at most `max_rows` for good; None where there are none."""
         ready, early = self._ready(), self._dirty & self._complete & self._unseen
-        if self._under_way:
+        if self._under_way and np.count_nonzero(ready) < max_rows:
+            return None
+        if self._under_way or self._behind:
             early[:] = False
         if not ready.any() and not early.any():
             return None
@@ -148,6 +173,7 @@ class StripPlanner:
         """Rows [row0, row1) are scored; gives the latency in ms of each, counted from when it became ready."""
         self._in_flight -= row1 - row0
         self._under_way -= 1
+        self._behind = bool(self._ready().any())
         stamped = self._ready_ns[row0:row1]
         latency_ms = (now_ns - stamped[stamped > 0]) / 1e6
         stamped[~self._dirty[row0:row1]] = 0

@@ -19,10 +19,15 @@ from monitor.core.model_card import METADATA_KEY, Card, read_card
 from monitor.core.model_file import graph_sha256
 from monitor.core.resampling import Resampler
 from monitor.core.strips import Run, Strip, cut_strip
-from monitor.io.onnx_session import CUDA, only_what_is_fetched, open_session
+from monitor.io.graph import Graph
+from monitor.io.onnx_session import CUDA, open_session
 
 PIXELS_PER_CALL, VALUES_PER_CALL = 2048, 2**20
-"""At most, without halo: few enough for the caches and a short wait, many enough that the halo is a small part."""
+"""At most, without halo: few enough for a short wait, many enough that the halo is a small part."""
+PIXELS_PER_OFFLINE_CALL = 8192
+"""At most, where nobody waits for the first of them; a graphics card has its own size."""
+PIXELS_AT_ONCE = 768
+"""Of which so many are put to a processor's graph at once: its caches hold them."""
 PIXELS_PER_CUDA_CALL, VALUES_PER_CUDA_CALL = 16384, 2**23
 """A graphics card takes as long for one row as for so many pixels: it is busy starting the graph's operations."""
 CUDA_AT_ONCE = 2
@@ -31,8 +36,6 @@ MOST_AT_ONCE = 8
 _ALWAYS = ("score", "energy_index", "kind")
 _LATER = ("label", "span", "amount", "drift")
 """Outputs that a model of an earlier exporter does not have."""
-_HALO, _EXPLAIN = "halo", "explain"
-"""Inputs that say which rows need no scores and whether `expected` is wanted; earlier exporters had neither."""
 T = TypeVar("T")
 
 
@@ -54,36 +57,39 @@ class Scorer:
     def __init__(self, session: Any, card: Card, *, name: str) -> None:
         self.card = card
         self.name = name
-        self._session = session
-        self._fetch_only = only_what_is_fetched()
-        there = {output.name for output in session.get_outputs()}
-        self._outputs = (*_ALWAYS, *(name for name in _LATER if name in there))
-        self._options = {each.name for each in session.get_overridable_initializers()}
+        self._graph = Graph(session, halo=card.halo[0], chains=_cores())
+        self._outputs = (*_ALWAYS, *(name for name in _LATER if name in self._graph.outputs))
 
     @property
     def at_once(self) -> int:
         """Strips to score at once: on a CPU one for each core, whose single thread then loses no time to others."""
-        return CUDA_AT_ONCE if self._on_cuda else min(_cores(), MOST_AT_ONCE)
+        return CUDA_AT_ONCE if self._graph.on_cuda else min(_cores(), MOST_AT_ONCE)
 
     @property
     def pixels_per_call(self) -> int:
         """How many pixels, without halo, a strip should have."""
         pixels, values = PIXELS_PER_CALL, VALUES_PER_CALL
-        if self._on_cuda:
+        if self._graph.on_cuda:
             pixels, values = PIXELS_PER_CUDA_CALL, VALUES_PER_CUDA_CALL
         return min(pixels, values // self.card.energy.size)
 
     @property
     def provider(self) -> str:
         """The ONNX Runtime provider that runs the graph."""
-        return str(self._session.get_providers()[0])
+        return self._graph.provider
 
     def strips(
         self, counts: NDArray[Any], received: NDArray[np.bool_], resample: Resampler, *, pixels: int | None = None
     ) -> Iterator[Strip]:
-        """A whole map (row, column, energy) as strips of about `pixels` pixels, for offline scoring."""
+        """A whole map (row, column, energy) as strips of about `pixels` pixels, for offline scoring.
+
+        Without `pixels` as long ones as are good where nobody waits, and one for each thread.
+        """
         rows, columns = received.shape
-        step = max(1, (pixels if pixels is not None else self.pixels_per_call) // columns)
+        if pixels is None:
+            most = self.pixels_per_call if self._graph.on_cuda else PIXELS_PER_OFFLINE_CALL
+            pixels = most if self._graph.on_cuda else min(most, -(-rows // self.at_once) * columns)
+        step = max(1, pixels // columns)
         for row0 in range(0, rows, step):
             row1 = min(row0 + step, rows)
             yield cut_strip(
@@ -92,7 +98,13 @@ class Scorer:
 
     def score(self, strip: Strip) -> Scores:
         """Scores of the strip's core rows, the provisional ones too."""
-        return Scores.of(dict(zip(self._outputs, self._run(self._outputs, strip, strip.counts()), strict=True)))
+        if self._graph.goes_on:
+            rows = max(PIXELS_AT_ONCE // strip.raw.shape[1], 1)
+            parts = [self._graph.of_strip(self._outputs, part) for part in strip.parts(rows, self.card.halo[0])]
+            values = [np.concatenate(each) for each in zip(*parts, strict=True)]
+        else:
+            values = self._run(self._outputs, strip, strip.counts())
+        return Scores.of(dict(zip(self._outputs, values, strict=True)))
 
     def over(self, strips: Iterable[Strip], ask: Callable[[Strip], T]) -> Iterator[tuple[Strip, T]]:
         """Strips, in order, with what `ask` (such as `score`) says of each; `at_once` are asked side by side."""
@@ -121,35 +133,26 @@ class Scorer:
 
     def abort(self) -> None:
         """Break off the run under way, from another thread; none can follow."""
-        self._fetch_only.terminate = True
+        self._graph.abort()
 
     def _run(self, outputs: tuple[str, ...], strip: Strip, counts: NDArray[np.float32]) -> list[NDArray[Any]]:
-        core, halo = strip.core, strip.halo
-        if self._on_cuda:
-            counts, core, halo = self._filled_up(counts, core)
-        wanted = {_HALO: np.array(halo), _EXPLAIN: np.array("expected" in outputs)}
-        feed = {"counts": counts[None]} | {name: value for name, value in wanted.items() if name in self._options}
-        values = self._session.run(list(outputs), feed, self._fetch_only)
-        there = slice(0, core.stop - core.start) if _HALO in feed else core
-        return [value[0, there] for value in values]
+        if not self._graph.on_cuda:
+            return self._graph.of_rows(outputs, counts, strip.core)
+        halo, rows = self.card.halo[0], strip.stop - strip.row0
+        filled = self._filled_up(counts, strip.above, rows)
+        values = self._graph.of_rows(outputs, filled, slice(halo, len(filled) - halo))
+        return [value[:rows] for value in values]
 
-    def _filled_up(
-        self, counts: NDArray[np.float32], core: slice
-    ) -> tuple[NDArray[np.float32], slice, tuple[int, int]]:
-        """The strip amid missing rows, so that nearly all are of one size: another one costs cuDNN a tenth of a second.
+    def _filled_up(self, counts: NDArray[np.float32], above: int, rows: int) -> NDArray[np.float32]:
+        """A strip of so many rows amid missing ones, so that nearly all are of one size: each costs cuDNN 0.1 s.
 
-        Gives counts, core and halo; what is missing is to a score as what is outside of the map.
+        It begins below as many rows as the halo has. What is missing is to a score as what is outside of the map.
         """
         halo, columns = self.card.halo[0], counts.shape[1]
         step = max(1, self.pixels_per_call // columns)
-        rows = -(-(core.stop - core.start) // step) * step
-        filled = np.full((rows + 2 * halo, *counts.shape[1:]), np.nan, np.float32)
-        filled[halo - core.start : halo - core.start + len(counts)] = counts
-        return filled, slice(halo, halo + core.stop - core.start), (halo, halo)
-
-    @property
-    def _on_cuda(self) -> bool:
-        return self.provider == CUDA
+        filled = np.full((-(-rows // step) * step + 2 * halo, *counts.shape[1:]), np.nan, np.float32)
+        filled[halo - above : halo - above + len(counts)] = counts
+        return filled
 
 
 def load_scorer(path: Path, device: str = "auto") -> Scorer:

@@ -38,7 +38,8 @@ def evidence_of(bank, counts, expected):
     expected = tensor(np.broadcast_to(expected, counts.shape))
     sigma = expected.sqrt()
     valid, total = torch.ones(counts.shape[:3]), torch.ones(*counts.shape[:3], 1)
-    return bank(tensor(counts) - expected, expected, sigma, valid, torch.zeros(*counts.shape[:3], 3), total)
+    own = bank.own(tensor(counts) - expected, expected, sigma, total)
+    return bank(*own, valid, torch.zeros(*counts.shape[:3], 3))
 
 
 @pytest.mark.parametrize("kind", ["windows", "edges"])
