@@ -42,7 +42,7 @@ class Expansion(nn.ConvTranspose3d):
 
 
 class Readout(nn.Module):
-    """Linear features of each pixel's whole spectrum: (batch, 1, energy, row, column) to (batch, feature, 1, ...).
+    """Linear features of each pixel's whole spectrum: (batch, row, column, energy) to (batch, feature, 1, row, column).
 
     0 until trained. Added up in pieces where it is trained as well: they cost next to nothing.
     """
@@ -51,8 +51,7 @@ class Readout(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(channels, features))
 
-    def forward(self, x: Tensor) -> Tensor:
-        spectra = x[:, 0].permute(0, 2, 3, 1)
+    def forward(self, spectra: Tensor) -> Tensor:
         parts = [spectra[..., p] @ self.weight[p] for p in _pieces(len(self.weight), LONGEST)]
         return sum(parts[1:], parts[0]).permute(0, 3, 1, 2)[:, :, None]
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.convolution import Convolution, Expansion, Readout
-from training.model import ROWS, Architecture, Network
+from training.model import ROWS, Architecture, Network, for_convolution
 from training.rows import framed, rest, within
 
 STRIDES = (4, 3, 5)
@@ -37,9 +37,9 @@ class Cvae(Network):
         self.decode_2 = Expansion(w[1], w[0], (5, 1, 1), (3, 1, 1), (1, 0, 0))
         self.decode_1 = Expansion(w[0], 1, (8, 1, 1), (4, 1, 1), (2, 0, 0))
 
-    def down(self, h: Tensor, mask: Tensor, halo: Tensor | None, kept: int) -> Tensor:
-        own = self.own(within(h, halo, kept, axis=ROWS))
-        h = self.encode_1(framed(h, halo, kept + 1, axis=ROWS))
+    def down(self, view: Tensor, mask: Tensor, halo: Tensor | None, kept: int) -> Tensor:
+        own = self.own(within(view, halo, kept))
+        h = self.encode_1(framed(for_convolution(view), halo, kept + 1, axis=ROWS))
         h = F.silu(h) * within(mask, halo, kept + 1, axis=ROWS)
         h = self.mix(framed(h, rest(halo, kept + 1), kept, axis=ROWS))
         h = F.silu(self.encode_2(h))

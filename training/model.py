@@ -91,10 +91,11 @@ class Network(nn.Module):
         self.log_signal = nn.Parameter(torch.full((architecture.latent,), 3.0))
         self.row_shift = RowShift(n)
 
-    def down(self, h: Tensor, mask: Tensor, halo: Tensor | None, kept: int) -> Tensor:
-        """(batch, 1, coarse, row, column), 0 where `mask` (batch, 1, 1, row, column) is, to (.., 2 x latent, 1, ..).
+    def down(self, view: Tensor, mask: Tensor, halo: Tensor | None, kept: int) -> Tensor:
+        """A view (batch, row, column, coarse) to latents (batch, 2 x latent, 1, row, column).
 
-        Of the rows in the `halo` at most `kept` on either side come out.
+        The view is 0 where `mask` (batch, 1, 1, row, column) is. Of the rows in the `halo` at most `kept` on either
+        side come out.
         """
         raise NotImplementedError
 
@@ -131,7 +132,7 @@ class Network(nn.Module):
         Of the rows in the `halo` at most `kept` on either side come out; `total` (.., row, column, 1) are their counts.
         """
         mask = valid[:, None, None]
-        mu, log_variance = self.down(view.permute(0, 3, 1, 2)[:, None], mask, halo, kept).chunk(2, 1)
+        mu, log_variance = self.down(view, mask, halo, kept).chunk(2, 1)
         # A Gaussian latent of signal s over noise, seen at D times the usual dose, has the posterior mean
         # D s / (1 + D s) of what is read from it and the variance 1 / (1 + D s); here relative to D = 1.
         dose = (total / self.usual_total).clamp_min(DARK).permute(0, 3, 1, 2)[:, None]
@@ -157,3 +158,8 @@ class Network(nn.Module):
     def drift(self, coarse: Tensor, valid: Tensor) -> Tensor:
         """Each row's shift (batch, row), as its head reads it."""
         return self.row_shift(coarse, valid, self.log_mean.exp())
+
+
+def for_convolution(view: Tensor) -> Tensor:
+    """(batch, row, column, energy) as one feature, (batch, 1, energy, row, column)."""
+    return view.permute(0, 3, 1, 2)[:, None]

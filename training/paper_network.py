@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.convolution import Convolution, Expansion
-from training.model import ROWS, Architecture, Network
+from training.model import ROWS, Architecture, Network, for_convolution
 from training.rows import within
 
 
@@ -39,7 +39,8 @@ class PaperNetwork(Network):
         self.decode_2 = Expansion(w[1], w[0], (5, 1, 1), by_2, (2, 0, 0), (1, 0, 0))
         self.decode_1 = Expansion(w[0], 1, (7, 1, 1), by_2, (3, 0, 0), (1, 0, 0))
 
-    def down(self, h: Tensor, mask: Tensor, halo: Tensor | None, kept: int) -> Tensor:
+    def down(self, view: Tensor, mask: Tensor, halo: Tensor | None, kept: int) -> Tensor:
+        h = for_convolution(view)
         for layer in (self.encode_1, self.encode_2, self.encode_3):
             h = F.silu(layer(h)) * mask
         h = within(F.silu(self.encode_4(h)), halo, kept, axis=ROWS)

@@ -15,7 +15,7 @@ from monitor.core.strips import Strip
 from monitor.io.scorer import Scorer
 
 GROUP = "eelswatch.rivals"
-ROWS, COLUMNS, RIVALS_SIZE = 64, 128, 96
+ROWS, COLUMNS, RIVALS_SIZE = 128, 128, 96
 REPEATS = 3
 Row = dict[str, float | int | str]
 """Figures of one measurement, by name."""

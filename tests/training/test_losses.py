@@ -83,7 +83,7 @@ def test_on_a_flat_spectrum_all_measure_counting_noise_alike(name):
 @LOSSES
 def test_beta_adds_the_divergence_of_a_pixel_over_its_counts(shares, name):
     mean = torch.full((1, 4, 1, 2, 3), 2.0)
-    normal = Normal(shares, shares, mean, torch.zeros_like(mean), torch.zeros(1, 2))
+    normal = Normal(shares, mean, torch.zeros_like(mean), torch.zeros(1, 2))
     loss = loss_named(name, shares * 500, everywhere(shares), normal, beta=3.0)
     assert float(loss.divergence) == pytest.approx(4 * 2.0 / 500)
     assert float(loss.total) == pytest.approx(float(loss.reconstruction) + 3 * 8.0 / 500)

@@ -39,9 +39,11 @@ def test_a_pixel_is_seen_as_far_as_its_reach_and_no_further():
     net, coarse = network(), torch.poisson(torch.full((1, 15, 15, 61), 100.0))
     changed = coarse.clone()
     changed[0, 7, 7, 20:30] *= 3.0
-    drift = torch.zeros(1, 15)
+    drift, valid = torch.zeros(1, 15), torch.ones(1, 15, 15)
     with torch.inference_mode():
-        before, after = (net.encode(x, torch.ones(1, 15, 15), drift)[0][0, :, 0] for x in (coarse, changed))
+        before, after = (
+            net.encode(net.view(x, valid, drift), valid, x.sum(-1, keepdim=True))[0][0, :, 0] for x in (coarse, changed)
+        )
     seen = (before != after).any(0).numpy()
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     assert (rows[0], rows[-1], columns[0], columns[-1]) == (7 - net.reach, 7 + net.reach) * 2
