@@ -57,7 +57,7 @@ class Scorer:
     def __init__(self, session: Any, card: Card, *, name: str) -> None:
         self.card = card
         self.name = name
-        self._graph = Graph(session, halo=card.halo[0], chains=_cores())
+        self._graph = Graph(session, halo=card.halo[0], chains=min(_cores(), MOST_AT_ONCE))
         self._outputs = (*_ALWAYS, *(name for name in _LATER if name in self._graph.outputs))
 
     @property
