@@ -17,9 +17,9 @@ from training.scoring import Scores, ScoringGraph
 OPSET = 18
 INPUT = "counts"
 HALO = "halo"
-"""A second input: rows at the top and the bottom that have no outputs; none unless it is given."""
+"""An input: rows at the top and the bottom that have no outputs; none unless it is given."""
 EXPLAIN, EXPECTED = "explain", "expected"
-"""A third input: false where the expected spectra, an output that costs a good deal, are not wanted."""
+"""An input: false where the expected spectra, an output that costs a good deal, are not wanted."""
 EARLY = "early"
 """An input: how many of the rows with outputs the next strip will have once more, its neighbours being in then."""
 ABOVE, CARRIED = ([f"{way}_{stage}" for stage in Carried._fields] for way in ("above", "carried"))

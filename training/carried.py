@@ -67,7 +67,7 @@ def joined(above: Tensor, below: Rows) -> Rows:
     return type(below)(*(torch.cat((_like(b, a), b), 1) for a, b in zip(parts, below, strict=True)))
 
 
-def left(rows: Rows, reach: int, early: Tensor) -> Tensor:
+def handed_on(rows: Rows, reach: int, early: Tensor) -> Tensor:
     """What a stage that looks `reach` rows up and down needs again, without the last `early` rows."""
     stop = torch.where(early > 0, -early, LAST)
     ends = [each[:, -early - 2 * reach : stop] for each in rows]

@@ -75,7 +75,12 @@ class EvidenceGraph(nn.Module):
     @property
     def halo_rows(self) -> int:
         """Rows on either side that a score depends on: spike test, the network's reach, the 3 x 3 sum of residuals."""
-        return LOOK_ROWS + self.cvae.reach + POOLED_ROWS
+        return LOOK_ROWS + self.looking
+
+    @property
+    def looking(self) -> int:
+        """Of these, the rows that must have been looked at; the others tell what labels they have."""
+        return self.cvae.reach + POOLED_ROWS
 
     def set_mean(self, mean: Tensor) -> None:
         """Take the mean spectrum (energy,) of the training data, in counts."""
@@ -132,11 +137,7 @@ class EvidenceGraph(nn.Module):
         peaks = self.bank.peaks(evidence, self.bank.mixtures.doubt(share, total, PIXELS))
         return Found(evidence, peaks, share, total, sigma, total / self.cvae.usual_total, latent, drift, valid)
 
-    @property
-    def looking(self) -> int:
-        """Rows on either side that what is expected depends on, and what it is compared with."""
-        return self.cvae.reach + POOLED_ROWS
-
-    def labelled(self, counts: Tensor, halo: Tensor | None = None) -> Looked:
+    def looked_at(self, counts: Tensor, halo: Tensor | None = None) -> Looked:
+        """The first stage of raw counts (batch, row, column, energy), float32, NaN where missing."""
         seen = Labelled(*(within(x, halo, self.looking) for x in self.labels(counts)))
         return self.looked(self.rebinned(seen.counts) / self.gain, *seen[1:])

@@ -23,6 +23,7 @@ LABELS = ("", "spike", "vacuum", "saturated")
 """Names of the labels; `label` is an index into them."""
 SPIKE, VACUUM, SATURATED = 1, 2, 3
 LOOK_ROWS = 1
+"""Rows on either side that a label depends on; monitor/io/graph.py relies on it."""
 VACUUM_SHARE = 0.05
 """Pixels with less than this share of the usual counts say nothing of the material."""
 SUSPECT_SIGMA = 5.0

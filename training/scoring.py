@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.carried import Carried, Expected, Looked, joined, left
+from training.carried import Carried, Expected, Looked, handed_on, joined
 from training.evidence import POOLED_ROWS, EvidenceGraph, Found
 from training.labels import SATURATED, SPIKE, VACUUM
 from training.model import Architecture
@@ -61,7 +61,7 @@ class ScoringGraph(EvidenceGraph):
 
         Rows of the `halo` (training/rows.py) have no scores of their own: they are not in the outputs.
         """
-        looked = self.labelled(counts, halo)
+        looked = self.looked_at(counts, halo)
         halo = rest(halo, self.looking)
         return self._scores(self.expected(looked, halo), rest(halo, POOLED_ROWS))
 
@@ -70,23 +70,26 @@ class ScoringGraph(EvidenceGraph):
 
         Where anything is carried, `counts` begin with the last row but one that was looked at for it.
         """
-        looked = joined(above.looked, self.labelled(counts, halo))
+        looked = joined(above.looked, self.looked_at(counts, halo))
         expected = joined(above.expected, self.expected(looked, rest(halo, self.looking)))
-        carried = self._left(looked, expected, early, halo[1])
+        carried = self._handed_on(looked, expected, early, halo[1])
         return self._scores(expected, rest(halo, POOLED_ROWS)), carried
 
     def carried(self, counts: Tensor) -> Carried:
-        """What a map of `counts` hands on to rows that do not depend on it further than its last ones."""
-        looked = self.labelled(counts)
+        """What would be handed on below a map of `counts`: its form, for the model file."""
+        looked = self.looked_at(counts)
         none = torch.zeros((), dtype=torch.long)
-        return self._left(looked, self.expected(looked), none, none)
+        return self._handed_on(looked, self.expected(looked), none, none)
 
-    def _left(self, looked: Looked, expected: Expected, early: Tensor, below: Tensor) -> Carried:
+    def _handed_on(self, looked: Looked, expected: Expected, early: Tensor, below: Tensor) -> Carried:
         # `below` a stage's last row that is final are the early ones and those that others had to leave out
         early_looked, early_expected = (
             (early + below.clamp_max(far) - far).clamp_min(0) for far in (self.looking, POOLED_ROWS)
         )
-        return Carried(left(looked, self.cvae.reach, early_looked), left(expected, POOLED_ROWS, early_expected))
+        return Carried(
+            looked=handed_on(looked, self.cvae.reach, early_looked),
+            expected=handed_on(expected, POOLED_ROWS, early_expected),
+        )
 
     def _scores(self, expected: Expected, halo: Tensor | None) -> Scores:
         found = self.compared(expected, halo)

@@ -159,11 +159,14 @@ class Scan:
         """No more blocks are awaited: score the rest as it is."""
         self._planner.finish(now_ns=now_ns)
 
-    def next_strip(self, max_pixels: int) -> Strip | None:
-        """The next strip to score, of about `max_pixels` pixels without halo; None where nothing is ready."""
+    def next_strip(self, max_pixels: int, *, in_turn: bool = False) -> Strip | None:
+        """The next strip to score, of about `max_pixels` pixels without halo; None where nothing is ready.
+
+        `in_turn`: a strip costs less after the one above it.
+        """
         if self._resample is None:
             return None
-        run = self._planner.take(max(1, max_pixels // self.started.grid.columns))
+        run = self._planner.take(max(1, max_pixels // self.started.grid.columns), in_turn=in_turn)
         return None if run is None else self.strip(run)
 
     def strip(self, run: Run) -> Strip | None:

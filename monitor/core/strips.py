@@ -102,9 +102,8 @@ def cut_strip(
 class StripPlanner:
     """Which rows of one scan wait for a score.
 
-    Final scores go first. While a strip is under way, fewer rows than fill another wait for its end, from where they
-    cost less than elsewhere. Where all that are due are taken and none had to wait, rows that are complete and have had
-    no score yet get a provisional one: a machine that hardly keeps up gives none.
+    Final scores go first. Where all that are due are taken and none had to wait, rows that are complete and have had no
+    score yet get a provisional one: a machine that hardly keeps up gives none.
     """
 
     def __init__(self, rows: int, halo: int) -> None:
@@ -147,16 +146,20 @@ class StripPlanner:
         self._final = True
         self._stamp(now_ns)
 
-    def take(self, max_rows: int) -> Run | None:
-        """The next rows to score, at most `max_rows` for good; None where there are none."""
+    def take(self, max_rows: int, *, in_turn: bool = False) -> Run | None:
+        """The next rows to score, at most `max_rows` for good; None where there are none.
+
+        `in_turn`: rows cost less below a strip that is done, so few of them wait for the one under way.
+        """
         ready, early = self._ready(), self._dirty & self._complete & self._unseen
-        if self._under_way and np.count_nonzero(ready) < max_rows:
-            return None
         if self._under_way or self._behind:
             early[:] = False
         if not ready.any() and not early.any():
             return None
         row0 = int(np.argmax(ready if ready.any() else early))
+        worth = max(max_rows, 2 * self._halo)
+        if in_turn and self._under_way and _end_of_run(ready, row0, worth) - row0 < min(worth, ready.size):
+            return None
         row1 = _end_of_run(ready, row0, max_rows)
         stop = row1
         if not ready[row1:].any():

@@ -17,7 +17,8 @@ once more. Earlier exporters had none of them."""
 ABOVE, CARRIED = "above_", "carried_"
 """How the inputs begin that take what the outputs that begin so said of the rows above; likewise."""
 SEEN_AGAIN = 2
-"""Of the rows from which something is carried, the last ones, which the counts put to the graph still begin with."""
+"""Of the rows from which something is carried, the last ones, which the counts put to the graph still begin with: one
+that was not looked at for want of the row below it, and the one above that (LOOK_ROWS in training/labels.py)."""
 
 
 class Graph:
@@ -47,7 +48,7 @@ class Graph:
 
     @property
     def goes_on(self) -> bool:
-        """True where a strip costs less after the one above it."""
+        """True where a strip costs less after the one above it; only then is `of_strip` for it."""
         return bool(self._carried) and not self.on_cuda
 
     def abort(self) -> None:
@@ -68,12 +69,15 @@ class Graph:
         state = {EXPLAIN: np.zeros((), np.bool_), EARLY: np.array(strip.stop - strip.row1), **known}
         wanted = (*outputs, *self._carried) if left is not None else outputs
         values = self._run(wanted, strip.counts(first), strip.halo, state)
-        if left is not None:
+        if left is None:
+            if handover is not None:
+                self._handovers.keep(handover)  # for those that come after rows scored provisionally
+        else:
             tensors = dict(zip(self._carried, values[len(outputs) :], strict=True))
             self._handovers.keep(
                 Handover(
                     raw=np.array(strip.raw[left]),
-                    received=strip.received[left],
+                    received=np.array(strip.received[left]),
                     resample=strip.resample,
                     tensors={ABOVE + name.removeprefix(CARRIED): value for name, value in tensors.items()},
                 )

@@ -32,7 +32,7 @@ class Handover:
             2 * strip.above == rows <= len(strip.raw)
             and strip.resample is self.resample
             and np.array_equal(strip.received[:rows], self.received)
-            and np.array_equal(strip.raw[:rows], self.raw)
+            and np.array_equal(_bytes(strip.raw[:rows]), _bytes(self.raw))  # a NaN equals itself
         )
 
 
@@ -47,7 +47,7 @@ class Handovers:
     def take(self, strip: Strip) -> Handover | None:
         """The one that fits `strip`; it makes room for what the strip itself leaves."""
         with self._lock:
-            fitting = next((each for each in self._kept if each.fits(strip)), None)
+            fitting = next((each for each in reversed(self._kept) if each.fits(strip)), None)
             self._kept = [each for each in self._kept if each is not fitting]
             return fitting
 
@@ -58,6 +58,12 @@ class Handovers:
 
 
 def left_by(strip: Strip, halo: int) -> slice | None:
-    """The rows of `strip` with which the strip below its final rows will begin; None where they are not all in it."""
+    """The rows of `strip` with which the strip below its final rows will begin; None where it has not all of them."""
+    if strip.row1 == strip.row0:
+        return None
     below = strip.above + strip.row1 - strip.row0
     return slice(below - halo, below + halo) if halo <= below <= len(strip.raw) - halo else None
+
+
+def _bytes(counts: NDArray[Any]) -> NDArray[np.uint8]:
+    return counts.view(np.uint8)

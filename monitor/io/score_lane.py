@@ -51,9 +51,12 @@ class ScoreLane:
                 task.cancel()
 
     def _begin(self, under_way: dict[asyncio.Task[None], int]) -> None:
-        pixels = self._threads.pixels_per_call
+        threads = self._threads
         for scan in self._session.active:
-            while len(under_way) < self._threads.count and (strip := scan.next_strip(pixels)) is not None:
+            while len(under_way) < threads.count:
+                strip = scan.next_strip(threads.pixels_per_call, in_turn=threads.in_turn)
+                if strip is None:
+                    break
                 under_way[asyncio.create_task(self._score(scan, strip))] = time.monotonic_ns()
 
     async def _score(self, scan: Scan, strip: Strip) -> None:

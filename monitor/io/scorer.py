@@ -24,8 +24,8 @@ from monitor.io.onnx_session import CUDA, open_session
 
 PIXELS_PER_CALL, VALUES_PER_CALL = 2048, 2**20
 """At most, without halo: few enough for a short wait, many enough that the halo is a small part."""
-PIXELS_PER_OFFLINE_CALL = 8192
-"""At most, where nobody waits for the first of them; a graphics card has its own size."""
+LONGER_OFFLINE = 4
+"""Times as many where nobody waits for the first of them and a strip goes through the graph in parts."""
 PIXELS_AT_ONCE = 768
 """Of which so many are put to a processor's graph at once: its caches hold them."""
 PIXELS_PER_CUDA_CALL, VALUES_PER_CUDA_CALL = 16384, 2**23
@@ -66,6 +66,11 @@ class Scorer:
         return CUDA_AT_ONCE if self._graph.on_cuda else min(_cores(), MOST_AT_ONCE)
 
     @property
+    def in_turn(self) -> bool:
+        """True where a strip costs less after the one above it."""
+        return self._graph.goes_on
+
+    @property
     def pixels_per_call(self) -> int:
         """How many pixels, without halo, a strip should have."""
         pixels, values = PIXELS_PER_CALL, VALUES_PER_CALL
@@ -87,8 +92,9 @@ class Scorer:
         """
         rows, columns = received.shape
         if pixels is None:
-            most = self.pixels_per_call if self._graph.on_cuda else PIXELS_PER_OFFLINE_CALL
-            pixels = most if self._graph.on_cuda else min(most, -(-rows // self.at_once) * columns)
+            pixels = self.pixels_per_call
+            if self.in_turn:
+                pixels = min(LONGER_OFFLINE * pixels, -(-rows // self.at_once) * columns)
         step = max(1, pixels // columns)
         for row0 in range(0, rows, step):
             row1 = min(row0 + step, rows)
@@ -98,9 +104,8 @@ class Scorer:
 
     def score(self, strip: Strip) -> Scores:
         """Scores of the strip's core rows, the provisional ones too."""
-        if self._graph.goes_on:
-            rows = max(PIXELS_AT_ONCE // strip.raw.shape[1], 1)
-            parts = [self._graph.of_strip(self._outputs, part) for part in strip.parts(rows, self.card.halo[0])]
+        if self.in_turn:
+            parts = [self._graph.of_strip(self._outputs, part) for part in self._parts(strip, PIXELS_AT_ONCE)]
             values = [np.concatenate(each) for each in zip(*parts, strict=True)]
         else:
             values = self._run(self._outputs, strip, strip.counts())
@@ -120,9 +125,12 @@ class Scorer:
 
     def detail(self, strip: Strip) -> Detail:
         """Counts, expected counts and latent mean of the strip's core rows."""
-        counts = strip.counts()
-        expected, latent = self._run(("expected", "latent"), strip, counts)
-        return Detail(counts=counts[strip.core], expected=expected, latent=latent)
+        said = []
+        for part in self._parts(strip, self.pixels_per_call):
+            counts = part.counts()
+            said.append((counts[part.core], *self._run(("expected", "latent"), part, counts)))
+        counts, expected, latent = (np.concatenate(each) for each in zip(*said, strict=True))
+        return Detail(counts=counts, expected=expected, latent=latent)
 
     def warm_up(self) -> None:
         """Score an empty row: the first call on a graphics card loads its kernels, which takes a second."""
@@ -134,6 +142,9 @@ class Scorer:
     def abort(self) -> None:
         """Break off the run under way, from another thread; none can follow."""
         self._graph.abort()
+
+    def _parts(self, strip: Strip, pixels: int) -> Iterator[Strip]:
+        return strip.parts(max(pixels // strip.raw.shape[1], 1), self.card.halo[0])
 
     def _run(self, outputs: tuple[str, ...], strip: Strip, counts: NDArray[np.float32]) -> list[NDArray[Any]]:
         if not self._graph.on_cuda:

@@ -34,6 +34,11 @@ class ScoringThreads:
         return self._scorer.pixels_per_call
 
     @property
+    def in_turn(self) -> bool:
+        """True where a strip costs less after the one above it."""
+        return self._scorer.in_turn
+
+    @property
     def running(self) -> bool:
         """True until all threads have ended."""
         return any(thread.is_alive() for thread in self._threads)

@@ -16,7 +16,8 @@ from monitor.core.errors import ConfigError, DataError, ModelError
 from monitor.core.model_card import METADATA_KEY, WHOLE_ROW, read_card
 from monitor.core.model_file import graph_sha256
 from monitor.core.resampling import resampler
-from monitor.io.scorer import Scorer, load_scorer
+from monitor.io.graph import Graph
+from monitor.io.scorer import load_scorer
 from training.config import TrainConfig
 from training.scoring import Scores
 from training.train import load_graph, new_graph
@@ -137,12 +138,17 @@ def test_strips_filled_up_to_one_size_as_for_a_graphics_card_score_the_same(mode
         return [scorer.score(strip) for strip in scorer.strips(film.counts, received, same, pixels=pixels)]
 
     plain = scores(pixels)
-    monkeypatch.setattr(Scorer, "provider", "CUDAExecutionProvider")
+    monkeypatch.setattr(Graph, "on_cuda", True)
+    rows, of_rows = [], Graph.of_rows
+    monkeypatch.setattr(Graph, "of_rows", lambda graph, *of: rows.append(len(of[1])) or of_rows(graph, *of))
     scorer.warm_up()
     for on_card, on_cpu in zip(scores(200), plain, strict=True):
         np.testing.assert_array_equal(on_card.score, on_cpu.score)
         np.testing.assert_array_equal(on_card.label, on_cpu.label)
         np.testing.assert_array_equal(on_card.kind, on_cpu.kind)
+    assert {(each - 2 * scorer.card.halo[0]) % 10 for each in rows[1:]} == {0}, (
+        "filled up to 200 pixels or twice as many"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.to_onnx import to_onnx
 from monitor.core.resampling import resampler
 from monitor.core.strips import Run, cut_strip
 from monitor.io.graph import Graph
+from monitor.io.scorer import Scorer
+from tests.doubles import a_card
 from training.config import TrainConfig
 from training.train import load_graph, new_graph
 
@@ -41,9 +43,12 @@ class Bench:
     def __init__(self, graph, counts, energy):
         self.halo = graph.halo_rows
         self.spy = Spy(to_onnx(graph))
-        self._same = resampler(energy, energy)
+        self.energy, self._same = energy, resampler(energy, energy)
         self.received = np.isfinite(counts).all(-1)
-        self.counts = np.where(self.received[..., None], counts, 0.0)
+        self.counts = counts
+
+    def scorer(self):
+        return Scorer(self.spy, a_card(energy=self.energy, halo_rows=self.halo), name="m")
 
     def graph(self, chains=1):
         return Graph(self.spy, halo=self.halo, chains=chains)
@@ -74,6 +79,7 @@ def differing(parts, whole, rows=slice(None)):
     return [name for name, a, b in pairs if not np.array_equal(a, b[rows], equal_nan=True)]
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, ROWS - 1), unique=True).map(sorted))
 def test_strips_of_any_lengths_score_as_the_whole_map(bench, cuts):
     graph = bench.graph()
@@ -109,6 +115,25 @@ def test_counts_that_come_late_are_scored_with_what_they_change(bench):
     bench.received[:] = late
     parts = [graph.of_strip(OUTPUTS, bench.strip(11, 15))]
     assert differing(parts, bench.whole(), slice(11, 15)) == []
+
+
+@pytest.mark.parametrize(("row0", "row1", "stop"), [(0, 17, 17), (3, 9, 13), (6, 6, 12), (9, 24, 24)])
+def test_a_strip_that_goes_through_the_graph_in_parts_is_one_strip(bench, monkeypatch, row0, row1, stop):
+    monkeypatch.setattr("monitor.io.scorer.PIXELS_AT_ONCE", 3 * bench.counts.shape[1])
+    known = min(max(stop, row1 + bench.halo), ROWS)
+    scores = bench.scorer().score(bench.strip(row0, row1, stop, known))
+    whole = dict(zip(OUTPUTS, bench.whole(known), strict=True))
+    np.testing.assert_array_equal(scores.score, whole["score"][row0:stop])
+    np.testing.assert_array_equal(scores.amount, whole["amount"][row0:stop])
+
+
+def test_rows_without_a_final_score_leave_what_those_above_handed_on(bench):
+    graph, halo = bench.graph(), bench.halo
+    graph.of_strip(OUTPUTS, bench.strip(5, 6, known=6 + halo))
+    graph.of_strip(OUTPUTS, bench.strip(6, 6, 6 + halo, known=6 + halo))
+    bench.spy.rows.clear()
+    graph.of_strip(OUTPUTS, bench.strip(6, 7))
+    assert bench.spy.rows == [3]
 
 
 @pytest.mark.parametrize("chains", [1, 2])
