@@ -50,13 +50,16 @@ def _in_two(session: ort.InferenceSession, counts: NDArray[np.float32], halo: in
     """The outputs of `counts`, their lower rows going on from what the upper ones leave; at once where they are few."""
     upper = counts.shape[1] // 2
     if upper < halo:
-        return list(session.run(list(Scores._fields), {"counts": counts}))
+        return [np.asarray(output) for output in session.run(list(Scores._fields), {"counts": counts})]
     outputs = [*Scores._fields, *CARRIED]
-    first = session.run(outputs, {"counts": counts[:, : upper + halo], HALO: np.array([0, halo])})
+    first = [
+        np.asarray(each)
+        for each in session.run(outputs, {"counts": counts[:, : upper + halo], HALO: np.array([0, halo])})
+    ]
     carried = dict(zip(ABOVE, first[len(Scores._fields) :], strict=True))
     below = counts[:, upper + halo - 2 * LOOK_ROWS :]
     second = session.run(outputs[: len(Scores._fields)], {"counts": below, HALO: np.array([halo, 0]), **carried})
-    return [np.concatenate(parts, 1) for parts in zip(first[: len(Scores._fields)], second, strict=True)]
+    return [np.concatenate((a, np.asarray(b)), 1) for a, b in zip(first, second, strict=False)]
 
 
 def _counts(
