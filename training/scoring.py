@@ -68,7 +68,7 @@ class ScoringGraph(EvidenceGraph):
     def going_on(self, counts: Tensor, halo: Tensor, early: Tensor, above: Carried) -> tuple[Scores, Carried]:
         """As `forward`, below rows that were scored; and what the rows below need, but of the last `early` rows.
 
-        Where anything is carried, `counts` begin with the last row but one that was looked at for it.
+        Where anything is carried, `counts` begin with the last row that was looked at for it.
         """
         looked = joined(above.looked, self.looked_at(counts, halo))
         expected = joined(above.expected, self.expected(looked, rest(halo, self.looking)))
@@ -82,7 +82,7 @@ class ScoringGraph(EvidenceGraph):
         return self._handed_on(looked, self.expected(looked), none, none)
 
     def _handed_on(self, looked: Looked, expected: Expected, early: Tensor, below: Tensor) -> Carried:
-        # `below` a stage's last row that is final are the early ones and those that others had to leave out
+        # A stage ends with the early rows where nothing follows; rows that do follow take their place in its halo.
         early_looked, early_expected = (
             (early + below.clamp_max(far) - far).clamp_min(0) for far in (self.looking, POOLED_ROWS)
         )

@@ -57,13 +57,14 @@ class Scorer:
     def __init__(self, session: Any, card: Card, *, name: str) -> None:
         self.card = card
         self.name = name
-        self._graph = Graph(session, halo=card.halo[0], chains=min(_cores(), MOST_AT_ONCE))
+        self._threads = min(_cores(), MOST_AT_ONCE)
+        self._graph = Graph(session, halo=card.halo[0], chains=self._threads)
         self._outputs = (*_ALWAYS, *(name for name in _LATER if name in self._graph.outputs))
 
     @property
     def at_once(self) -> int:
         """Strips to score at once: on a CPU one for each core, whose single thread then loses no time to others."""
-        return CUDA_AT_ONCE if self._graph.on_cuda else min(_cores(), MOST_AT_ONCE)
+        return CUDA_AT_ONCE if self._graph.on_cuda else self._threads
 
     @property
     def in_turn(self) -> bool:

@@ -64,13 +64,9 @@ class Bench:
         return self.graph().of_rows(OUTPUTS, strip.counts(), strip.core)
 
 
-def bench_of(graph, holed_film, film):
-    return Bench(graph, holed_film, film.energy)
-
-
 @pytest.fixture(scope="module")
 def bench(run, holed_film, film):
-    return bench_of(load_graph(run)[0], holed_film, film)
+    return Bench(load_graph(run)[0], holed_film, film.energy)
 
 
 def differing(parts, whole, rows=slice(None)):
@@ -152,7 +148,7 @@ def test_so_it_is_with_other_widths_and_networks(holed_film, film, settings):
     graph = new_graph(film.energy, TrainConfig(**settings))
     graph.set_mean(torch.from_numpy(np.nanmean(holed_film, (0, 1))))
     graph.cvae.input_scale.fill_(10.0)
-    bench = bench_of(graph, holed_film, film)
+    bench = Bench(graph, holed_film, film.energy)
     going_on = bench.graph()
     parts = [going_on.of_strip(OUTPUTS, bench.strip(row, row + 2)) for row in range(0, ROWS, 2)]
     assert differing(parts, bench.whole()) == []
