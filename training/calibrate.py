@@ -28,9 +28,8 @@ KNOTS = 200
 SHAPE_LIMITS = (-0.07, 0.1)
 """Of the Pareto tail. Near z standard deviations the largest of many Gaussian deviates has about -1 / z^2 (Leadbetter,
 Lindgren and Rootzen, 1983); what is heavier than 0.1 is left to anomalies."""
-OUTLIERS = 0.1
-"""A score is left out as an anomaly where the bulk leads one to expect fewer than this many pixels beyond it in all."""
-
+MISTAKEN = 0.2
+"""Of the scores that are left out as anomalies, the share that the bulk leads one to expect so far out anyway."""
 RARE = 0.005
 """Share of the scores that may stand far from all others in a clean map."""
 BROUGHT_OUT = 1.3
@@ -131,17 +130,19 @@ def fit_calibration(score: NDArray[np.floating], counts: NDArray[np.floating]) -
 
 
 def without_anomalies(s: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Ascending scores less those that the decay of the bulk does not lead to.
+    """Ascending scores less those that the decay of the bulk does not lead to (Benjamini and Hochberg, 1995).
 
     Clean scores fall off at least exponentially; the decay is read between the 75th and the 90th percentile, again
     until nothing more is left out. Where very few would be, all are kept: a rare but normal place looks the same.
     """
+    beyond = np.arange(s.size, 0, -1)
     left = s
     while True:
         lower, upper = np.quantile(left, (0.75, 0.9))
         decay = max((upper - lower) / np.log(2.5), 1e-9)
-        kept = left[left <= upper + decay * np.log(max(0.1 * left.size / OUTLIERS, 1.0))]
-        if kept.size == left.size:
+        far = (s - upper) / decay >= np.log(0.1 * left.size / (MISTAKEN * beyond))
+        kept = s[: int(np.argmax(far))] if far.any() else s
+        if kept.size >= left.size:
             return left if left.size < (1 - RARE) * s.size else s
         left = kept
 

@@ -30,6 +30,7 @@ class Role(IntEnum):
     TRAIN = 1
     VALIDATE = 2
     CALIBRATE = 3
+    SUSPECT = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

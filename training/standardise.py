@@ -53,9 +53,14 @@ Look = Callable[[Found], tuple[Tensor, ...]]
 
 @torch.no_grad()
 def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
-    """Set everything in the bank that clean data decide, from the pixels that are not held for calibration."""
+    """Set everything in the bank that clean data decide, from the pixels that are not held for calibration.
+
+    Anew, whatever was set before.
+    """
     graph.eval()
     bank, energy, device = graph.bank, graph.architecture.coarse_energy, graph.gain.device
+    for spread in (bank.moved.spread, *(each for _, each in bank.linear())):
+        spread.fill_(1.0)
     share, total, latent = _thicker(graph, clean, lambda found: (found.share, found.total, found.latent))
     bank.to("cpu")  # what is seen comes back on the CPU
     bank.moved.look_at(share * total)

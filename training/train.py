@@ -44,6 +44,7 @@ from training.run import (
 )
 from training.scoring import ScoringGraph
 from training.standardise import CleanMaps, standardise
+from training.suspects import without_suspects
 
 MOST_COUNTS_A_PIXEL = 5e6
 """Effective counts a pixel is given at most: beyond it single precision shows in the score, and data without any noise
@@ -87,6 +88,8 @@ def train_run(
     noise = NoiseEstimate.of(noise_of_counts)
     clean = CleanMaps(data.maps, noise)
     standardise(graph, clean)
+    if (unsuspected := without_suspects(graph, clean)) is not clean:
+        standardise(graph, unsuspected)
     calibration, left_out = calibrate(graph, clean)
     if left_out:
         said = f"{left_out} of the scores stand far from all others and were left out of the calibration"

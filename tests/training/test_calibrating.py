@@ -46,6 +46,13 @@ def test_clean_scores_are_not_taken_for_anomalies():
     assert without_anomalies(scores).size >= 2999
 
 
+def test_anomalies_hardly_beyond_the_clean_scores_are_left_out_too():
+    rng = np.random.default_rng(8)
+    calibration = fit_calibration(np.concatenate([clean_scores(2900, 9), rng.uniform(4.5, 12, 100)]), COUNTS)
+    assert 2850 <= calibration.pixels <= 2920
+    assert 1e-4 < (calibration.p_values(clean_scores(30000, 10)) < 1e-3).mean() < 2e-3
+
+
 def test_a_handful_of_pixels_gives_a_calibration_too():
     calibration = fit_calibration(clean_scores(20, 6), COUNTS[:20])
     p = calibration.p_values(np.array([0.0, 3.0, 30.0, np.nan]))

@@ -3,14 +3,20 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy.ndimage import maximum_filter
 from scipy.stats import rankdata
-from small import small_film
+from small import small_film, training_set
 
 from monitor.core.errors import ConfigError, DataError
+from monitor.core.noise import NoiseEstimate
+from monitor.core.noise_fit import fit_noise
 from monitor.files.spectrum_image import read_spectrum_image, write_spectrum_image
 from training.calibrate import score_map
 from training.command import train
+from training.data import Role
 from training.run import finished_record, read_record
+from training.standardise import CleanMaps
+from training.suspects import without_suspects
 from training.train import load_graph
 
 QUICK = ["steps=300", "batch=4", "crop_rows=8", "crop_columns=16"]
@@ -51,6 +57,24 @@ def test_p_values_of_a_clean_scan_never_seen_hold(run):
     scan = small_film(8, rows=48, columns=48)
     p = outcome.calibration.p_values(score_map(graph, scan.image.counts.astype(np.float32)).score.numpy())
     assert 0.04 < (p < 0.1).mean() < 0.2
+
+
+def test_of_a_map_to_learn_from_its_anomalies_and_their_neighbours_are_set_apart(run):
+    graph, _, _ = load_graph(run)
+    scan = small_film(7, anomalous=True, rows=48, columns=48)
+    maps = training_set(scan.image.counts).maps
+    left = without_suspects(graph, CleanMaps(maps, NoiseEstimate.of(fit_noise(maps[0].counts)))).maps[0].role
+    apart = left == Role.SUSPECT
+    assert apart[scan.truth].mean() > 0.7
+    assert apart[~maximum_filter(scan.truth, 3)].mean() < 0.05
+    assert (left == maps[0].role)[~apart].all()
+
+
+def test_of_a_clean_map_to_learn_from_nothing_is_set_apart(run):
+    graph, _, _ = load_graph(run)
+    maps = training_set(small_film(8, rows=48, columns=48).image.counts).maps
+    clean = CleanMaps(maps, NoiseEstimate.of(fit_noise(maps[0].counts)))
+    assert without_suspects(graph, clean) is clean
 
 
 def test_all_clean_pixels_tell_how_the_tail_of_the_calibration_falls_off(run, clean_map):
