@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from training.carried import Carried
 from training.scoring import Scores, ScoringGraph
+from training.seldom import MARK
 
 OPSET = 18
 INPUT = "counts"
@@ -62,6 +64,7 @@ def to_onnx(graph: ScoringGraph) -> bytes:
         model = onnx.load_model(file)
     none |= {name: each[:0, :0, :1] for name, each in zip(ABOVE, above, strict=True)}
     model.graph.initializer.extend(numpy_helper.from_array(each.numpy(), name) for name, each in none.items())
+    _only_where_marked(model.graph)
     _only_on_demand(model.graph, EXPECTED)
     return model.SerializeToString()
 
@@ -83,26 +86,70 @@ def _only_on_demand(graph: onnx.GraphProto, output: str) -> None:
 
     Otherwise the output is empty. It is true by default; the live monitor asks when a person looks at a pixel.
     """
-    needed = {each.name for each in graph.output if each.name != output}
-    rest, own = [], []
-    for node in reversed(graph.node):
-        needed_here = needed.intersection(node.output)
-        (rest if needed_here else own).insert(0, node)
-        if needed_here:
-            needed.update(node.input)
+    rest, own = _parted(graph.node, {each.name for each in graph.output if each.name != output})
     (info,) = (each for each in graph.output if each.name == output)
     kind = info.type.tensor_type.elem_type
-    inner = helper.make_tensor_value_info(f"{output}_asked", kind, None)
-    own[-1].output[0] = inner.name
+    own[-1].output[0] = asked = f"{output}_asked"
     nothing = helper.make_tensor(f"{output}_empty", kind, (0, 0, 0, 0), [])
     constant = helper.make_node("Constant", [], [nothing.name], value=nothing)
-    outer = helper.make_tensor_value_info(nothing.name, kind, None)
-    asked, not_asked = (
-        helper.make_graph(nodes, name, [], [given])
-        for nodes, name, given in ((own, "asked", inner), ([constant], "not_asked", outer))
-    )
-    branch = helper.make_node("If", [EXPLAIN], [output], name=EXPLAIN, then_branch=asked, else_branch=not_asked)
+    branch = _branch(EXPLAIN, {output: kind}, (own, [asked]), ([constant], [nothing.name]))
     del graph.node[:]
     graph.node.extend([*rest, branch])
     graph.input.append(helper.make_tensor_value_info(EXPLAIN, onnx.TensorProto.BOOL, []))
     graph.initializer.append(helper.make_tensor(EXPLAIN, onnx.TensorProto.BOOL, [], [True]))
+
+
+def _only_where_marked(graph: onnx.GraphProto) -> None:
+    """Move the nodes that serve `training.seldom`'s values alone into a branch, before the first that takes one."""
+    marks = [node for node in graph.node if f"{node.domain}::{node.op_type}" == MARK]
+    (where,) = {mark.input[0] for mark in marks}
+    needed = {each.name for each in graph.output} | {name for mark in marks for name in (where, mark.input[2])}
+    rest, own = _parted([node for node in graph.node if node not in marks], needed)
+    kinds = {mark.output[0]: helper.get_attribute_value(mark.attribute[0]) for mark in marks}
+    values = [mark.input[1] for mark in marks]
+    usual = [helper.make_node("Identity", [mark.input[2]], [f"{mark.output[0]}_usual"]) for mark in marks]
+    branch = _branch(where, kinds, (own, values), (usual, [node.output[0] for node in usual]))
+    first = next(n for n, node in enumerate(rest) if not kinds.keys().isdisjoint(_inputs(node)))
+    del graph.node[:]
+    graph.node.extend([*rest[:first], branch, *rest[first:]])
+
+
+def _parted(nodes: Iterable[onnx.NodeProto], needed: set[str]) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto]]:
+    """The nodes that what is `needed` rests on, and all others, each in order."""
+    needed = set(needed)
+    rest, own = [], []
+    for node in reversed(list(nodes)):
+        needed_here = needed.intersection(node.output)
+        (rest if needed_here else own).insert(0, node)
+        if needed_here:
+            needed.update(_inputs(node))
+    return rest, own
+
+
+def _inputs(node: onnx.NodeProto) -> Iterator[str]:
+    """Names of what a node takes, its branches included."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _inputs(inner)
+
+
+def _branch(
+    condition: str,
+    kinds: dict[str, int],
+    then: tuple[list[onnx.NodeProto], list[str]],
+    otherwise: tuple[list[onnx.NodeProto], list[str]],
+) -> onnx.NodeProto:
+    """One of two lists of nodes; outputs and their `kinds` in the order in which both name their values."""
+    then_branch, else_branch = (
+        helper.make_graph(
+            nodes,
+            name,
+            [],
+            [helper.make_tensor_value_info(each, kind, None) for each, kind in zip(names, kinds.values(), strict=True)],
+        )
+        for name, (nodes, names) in (("then", then), ("otherwise", otherwise))
+    )
+    return helper.make_node(
+        "If", [condition], list(kinds), name=condition, then_branch=then_branch, else_branch=else_branch
+    )

@@ -89,9 +89,11 @@ def unit(columns: Tensor) -> Tensor:
 def pooled(x: Tensor) -> Tensor:
     """Sum over 3 x 3 pixels; outside the map counts as 0.
 
-    Columns by a product with a band matrix, which costs less than two more copies of the map; rows by slices, because a
-    product would add them up in an order that depends on where a strip begins.
+    ONNX Runtime pools more than twice as fast as it adds rows up, torch eight times as slowly. Rows are added one by
+    one either way: a product would do so in an order that depends on where a strip begins.
     """
+    if torch.onnx.is_in_onnx_export():
+        return F.avg_pool3d(x[:, None], (3, 3, 1), 1, (1, 1, 0))[:, 0] * 9.0
     column = torch.arange(x.shape[2], device=x.device)
     band = ((column[:, None] - column).abs() <= 1).to(x.dtype)
     beside = F.pad(band @ x, (0, 0, 0, 0, 1, 1))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monitor.core.noise import NoiseEstimate
+from training.seldom import seldom
 from training.shift import channels_of, over_energy
 from training.spikes import REACH, tested, variance
 
@@ -92,28 +93,39 @@ class Labels(nn.Module):
     def forward(self, counts: Tensor) -> Labelled:
         """Label and mend raw counts (batch, row, column, energy), float32, NaN where missing."""
         total = over_energy(counts)
-        present = torch.isfinite(total)
-        clean = _zero_where(~present[..., 0], counts)
-        suspicion = _step_down(clean) * self.sharpness
+        present = torch.isfinite(total)[..., 0]
+        suspicion = _step_down(counts) * self.sharpness
         dose = total / self.brightness.clamp_min(1.0)
         usual = (variance(self.noise, self.level * dose) / variance(self.noise, self.level)).sqrt()[..., 0]
-        suspects = _places(suspicion.amax(-1) > usual)
-        block, seen = _three_by_three(clean, present[..., 0], suspects)
-        at = _flat(counts, *suspects.unbind(1))
-        spikes = tested(block, seen, suspicion.flatten(0, 2)[at] / usual.flatten()[at, None], self.noise)
-
-        mended = clean.flatten(0, 2).index_put((at,), spikes.spectra)
-        label = torch.zeros_like(clean[..., 0], dtype=torch.long)
-        channel = label.flatten().index_put((at,), spikes.channel).view_as(label)
-        excess = torch.zeros_like(clean[..., :2]).flatten(0, 2).index_put((at,), spikes.excess)
-        spike = label.flatten().index_put((at,), spikes.found.long()).view_as(label)
-        mended = mended.view_as(clean)
-        bright = total.flatten().index_put((at,), over_energy(spikes.spectra)[:, 0]).view_as(label)
-        label = torch.where(bright < VACUUM_SHARE * self.brightness, VACUUM, label)
+        suspect = (suspicion.amax(-1) > usual) & present
+        none = torch.zeros_like(suspect, dtype=torch.long)
+        mended, bright, spike, channel, excess = seldom(
+            (suspect | ~present).any(),
+            self._mended(counts, total, present, suspect, suspicion / usual[..., None]),
+            (counts, total[..., 0], none, none, torch.zeros_like(counts[..., :2])),
+        )
+        label = torch.where(bright < VACUUM_SHARE * self.brightness, VACUUM, none)
         label = torch.where(spike > 0, SPIKE, label)
         label = torch.where(mended.amax(-1) >= self.full, SATURATED, label)
-        label = torch.where(present[..., 0], label, 0)
-        return Labelled(mended, present[..., 0].to(counts.dtype), label, channel, excess.view_as(clean[..., :2]))
+        label = torch.where(present, label, 0)
+        return Labelled(mended, present.to(counts.dtype), label, channel, excess)
+
+    def _mended(
+        self, counts: Tensor, total: Tensor, present: Tensor, suspect: Tensor, suspicion: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Counts without spikes, 0 where not `present`; their totals; is there a spike, its channel and excess."""
+        clean = _zero_where(~present, counts)
+        suspects = _places(suspect)
+        block, seen = _three_by_three(clean, present, suspects)
+        at = _flat(counts, *suspects.unbind(1))
+        spikes = tested(block, seen, suspicion.flatten(0, 2)[at], self.noise)
+        none = torch.zeros_like(suspect, dtype=torch.long)
+        mended = clean.flatten(0, 2).index_put((at,), spikes.spectra).view_as(clean)
+        bright = total.flatten().index_put((at,), over_energy(spikes.spectra)[:, 0]).view_as(none)
+        spike = none.flatten().index_put((at,), spikes.found.long()).view_as(none)
+        channel = none.flatten().index_put((at,), spikes.channel).view_as(none)
+        excess = torch.zeros_like(clean[..., :2])
+        return mended, bright, spike, channel, excess.flatten(0, 2).index_put((at,), spikes.excess).view_as(excess)
 
 
 def _places(there: Tensor) -> Tensor:
