@@ -159,7 +159,7 @@ class FilterBank(nn.Module):
         The first three are each pixel's `own`, 0 where `valid` is; `latent` (..., latent). The rows of the `halo`
         (training/rows.py) that all but `latent` have beyond it are summed over, and not in the evidence.
         """
-        three = pooled(whitened.clamp(-HEARD, HEARD)) * pooled(valid[..., None]).clamp_min(1.0).rsqrt()
+        three = pooled(whitened.clamp(-HEARD, HEARD), pooled(valid[..., None]).clamp_min(1.0).rsqrt())
         whitened, three = within(whitened, halo), within(three, halo)
         linear = [
             products(seen, columns / spread, runs)

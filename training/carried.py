@@ -18,10 +18,12 @@ from training.shift import channels_of
 class Looked(NamedTuple):
     """Rows after the first stage: `coarse` effective counts, 0 where not `valid`, `view` what the encoder sees.
 
+    `total` (..., 1) of `coarse`.
     `drift` (batch, row) as the network's head reads it; `label`, `channel`, `excess` as in `Labelled`.
     """
 
     coarse: Tensor
+    total: Tensor
     valid: Tensor
     view: Tensor
     drift: Tensor

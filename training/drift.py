@@ -23,9 +23,13 @@ SMALLEST_STEP = 0.5
 SLIGHT = 1.0
 
 
-def along_rows(coarse: Tensor, valid: Tensor, unshifted: Tensor, drift: Tensor) -> Tensor:
-    """The drift that explains each row's sum of counts best; `unshifted` are the expected counts before any drift."""
-    counts, before = (over_row(x, valid)[:, :, None] for x in (coarse, unshifted))
+def along_rows(coarse: Tensor, valid: Tensor, unshifted: Tensor, total: Tensor, drift: Tensor) -> Tensor:
+    """The drift that explains each row's sum of counts best.
+
+    `unshifted` are the expected shares of `total` (..., 1) counts before any drift.
+    """
+    counts = over_row(coarse, valid)[:, :, None]
+    before = over_row(unshifted, valid * total[..., 0])[:, :, None]
     for _ in range(ROW_STEPS):
         pull, weight, _ = _pull(counts, move(before, drift), SLIGHT)
         drift = drift + (pull / (weight + SLIGHT))[..., 0].clamp(-LARGEST_STEP, LARGEST_STEP)
@@ -37,7 +41,7 @@ def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, floor: float) -> 
 
     Also the counts (batch, row, column, energy) that are expected with it.
     """
-    pull, weight, change = _pull(coarse, expected, floor)
+    pull, weight, twice = _pull(coarse, expected, floor)
     root = weight.sqrt().clamp_min(1e-6)
     z = pull / root
     left = torch.zeros_like(weight[..., :1])
@@ -46,11 +50,12 @@ def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, floor: float) -> 
         row = over_row(torch.stack((say * pull, say * weight), -1), valid)
         left = (row[..., 0] / (row[..., 1] + SLIGHT))[..., None]
     left = left[..., 0].clamp(-SMALLEST_STEP, SMALLEST_STEP)
-    return left, (expected + change * left[..., None, None]).clamp_min(0.0)
+    return left, (expected + twice * (0.5 * left[..., None, None])).clamp_min(0.0)
 
 
 def _pull(counts: Tensor, expected: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Gauss-Newton's numerator and denominator for a shift of `expected`, (batch, row, column), and its change."""
-    change = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1)) * 0.5
-    whitened = change / (expected + floor)
-    return over_energy((counts - expected) * whitened)[..., 0], over_energy(change * whitened)[..., 0], change
+    """Gauss-Newton's numerator and denominator for a shift of `expected`, (batch, row, column), and twice its change."""
+    twice = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1))
+    whitened = twice / (expected + floor)
+    pull, weight = over_energy((counts - expected) * whitened), over_energy(twice * whitened)
+    return 0.5 * pull[..., 0], 0.25 * weight[..., 0], twice

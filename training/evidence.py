@@ -108,20 +108,21 @@ class EvidenceGraph(nn.Module):
         """Evidence of effective counts (batch, row, column, coarse), 0 where `valid` (batch, row, column) is."""
         none = torch.zeros_like(valid, dtype=torch.long)
         marks = none, none, torch.zeros_like(coarse[..., :2])
-        return self.compared(self.expected(self.looked(coarse, valid, *marks)))
+        return self.compared(self.expected(self.looked(coarse, over_energy(coarse), valid, *marks)))
 
-    def looked(self, coarse: Tensor, valid: Tensor, *marks: Tensor) -> Looked:
+    def looked(self, coarse: Tensor, total: Tensor, valid: Tensor, *marks: Tensor) -> Looked:
         """The first stage: effective counts as the network sees them, and the labels' `marks` of their pixels."""
         drift = self.cvae.drift(coarse, valid)
-        return Looked(coarse, valid, self.cvae.view(coarse, valid, drift), drift, *marks)
+        return Looked(coarse, total, valid, self.cvae.view(coarse, total, valid, drift), drift, *marks)
 
     def expected(self, looked: Looked, halo: Tensor | None = None) -> Expected:
         """The second stage: what was to be expected, and what each pixel shows beside it."""
-        coarse, valid, drift, *marks = (within(each, halo, POOLED_ROWS) for each in (*looked[:2], *looked[3:]))
-        total = over_energy(coarse)
+        coarse, total, valid, drift, *marks = (
+            within(each, halo, POOLED_ROWS) for name, each in zip(Looked._fields, looked, strict=True) if name != "view"
+        )
         latent, _ = self.cvae.encode(looked.view, looked.valid, total, halo=halo, kept=POOLED_ROWS)
         unshifted, total = self.cvae.decode(latent), total.clamp_min(0.0)
-        drift = along_rows(coarse, valid, unshifted * total, drift)
+        drift = along_rows(coarse, valid, unshifted, total, drift)
         expected = move(unshifted, drift).clamp_min(SMALLEST_SHARE) * total
         left, share = of_pixels(coarse, valid, expected, FLOOR)
         share = share / over_energy(share).clamp_min(SMALLEST_SHARE)
@@ -140,4 +141,4 @@ class EvidenceGraph(nn.Module):
     def looked_at(self, counts: Tensor, halo: Tensor | None = None) -> Looked:
         """The first stage of raw counts (batch, row, column, energy), float32, NaN where missing."""
         seen = Labelled(*(within(x, halo, self.looking) for x in self.labels(counts)))
-        return self.looked(self.rebinned(seen.counts) / self.gain, *seen[1:])
+        return self.looked(self.rebinned(seen.counts) / self.gain, seen.total / self.gain, *seen[2:])

@@ -37,12 +37,13 @@ A_LITTLE = 0.05
 
 
 class Labelled(NamedTuple):
-    """`counts` (..., energy) mended, 0 where missing; `valid` (...) 1.0 or 0.0; `label` (...) index into LABELS.
+    """`counts` (..., energy) mended, 0 where missing, `total` (..., 1); `valid` (...) 1.0 or 0.0; `label` (...) of LABELS.
 
     `channel` (...) where a spike peaks, `excess` (..., 2) its counts and their standard error.
     """
 
     counts: Tensor
+    total: Tensor
     valid: Tensor
     label: Tensor
     channel: Tensor
@@ -99,16 +100,16 @@ class Labels(nn.Module):
         usual = (variance(self.noise, self.level * dose) / variance(self.noise, self.level)).sqrt()[..., 0]
         suspect = (suspicion.amax(-1) > usual) & present
         none = torch.zeros_like(suspect, dtype=torch.long)
-        mended, bright, spike, channel, excess = seldom(
+        mended, total, spike, channel, excess = seldom(
             (suspect | ~present).any(),
             self._mended(counts, total, present, suspect, suspicion / usual[..., None]),
-            (counts, total[..., 0], none, none, torch.zeros_like(counts[..., :2])),
+            (counts, total, none, none, torch.zeros_like(counts[..., :2])),
         )
-        label = torch.where(bright < VACUUM_SHARE * self.brightness, VACUUM, none)
+        label = torch.where(total[..., 0] < VACUUM_SHARE * self.brightness, VACUUM, none)
         label = torch.where(spike > 0, SPIKE, label)
         label = torch.where(mended.amax(-1) >= self.full, SATURATED, label)
         label = torch.where(present, label, 0)
-        return Labelled(mended, present.to(counts.dtype), label, channel, excess)
+        return Labelled(mended, total, present.to(counts.dtype), label, channel, excess)
 
     def _mended(
         self, counts: Tensor, total: Tensor, present: Tensor, suspect: Tensor, suspicion: Tensor
@@ -121,11 +122,12 @@ class Labels(nn.Module):
         spikes = tested(block, seen, suspicion.flatten(0, 2)[at], self.noise)
         none = torch.zeros_like(suspect, dtype=torch.long)
         mended = clean.flatten(0, 2).index_put((at,), spikes.spectra).view_as(clean)
-        bright = total.flatten().index_put((at,), over_energy(spikes.spectra)[:, 0]).view_as(none)
+        total = torch.where(present[..., None], total, 0.0).flatten(0, 2)
+        total = total.index_put((at,), over_energy(spikes.spectra)).view(*none.shape, 1)
         spike = none.flatten().index_put((at,), spikes.found.long()).view_as(none)
         channel = none.flatten().index_put((at,), spikes.channel).view_as(none)
         excess = torch.zeros_like(clean[..., :2])
-        return mended, bright, spike, channel, excess.flatten(0, 2).index_put((at,), spikes.excess).view_as(excess)
+        return mended, total, spike, channel, excess.flatten(0, 2).index_put((at,), spikes.excess).view_as(excess)
 
 
 def _places(there: Tensor) -> Tensor:

@@ -114,15 +114,17 @@ class Network(nn.Module):
         share = spectra / total.clamp_min(1.0)
         self.input_scale.copy_(1.0 / ((share - mean) / mean.sqrt()).std().clamp_min(1e-6))
 
-    def view(self, coarse: Tensor, valid: Tensor, drift: Tensor) -> Tensor:
-        """What the encoder sees, (batch, row, column, coarse): shares moved back by `drift`, beside the mean's."""
-        total = over_energy(coarse)
+    def view(self, coarse: Tensor, total: Tensor, valid: Tensor, drift: Tensor) -> Tensor:
+        """What the encoder sees, (batch, row, column, coarse): shares moved back by `drift`, beside the mean's.
+
+        `total` (.., row, column, 1) are the counts of `coarse`.
+        """
         counted = total.clamp_min(1.0).maximum(
             DARK * self.usual_total
         )  # the noise of a vacuum must not fill its neighbours' view
-        mean = self.log_mean.exp()
-        moved = move(coarse / counted, -drift)
-        return (moved - mean * (total / counted)) / mean.sqrt() * self.input_scale * valid[..., None]
+        root = self.log_mean.exp().sqrt()
+        weight = self.input_scale * valid[..., None] / counted
+        return move(coarse, -drift) / root * weight - root * (total * weight)
 
     def encode(
         self, view: Tensor, valid: Tensor, total: Tensor, *, halo: Tensor | None = None, kept: int = 0
@@ -150,8 +152,8 @@ class Network(nn.Module):
         `coarse` (batch, row, column, coarse) effective counts, 0 where missing; `valid` (batch, row, column) 1 or 0;
         `noise` like the latent mean, standard normal, while training.
         """
-        drift = self.drift(coarse, valid)
-        mu, log_variance = self.encode(self.view(coarse, valid, drift), valid, over_energy(coarse))
+        drift, total = self.drift(coarse, valid), over_energy(coarse)
+        mu, log_variance = self.encode(self.view(coarse, total, valid, drift), valid, total)
         z = mu if noise is None else mu + noise * (0.5 * log_variance).exp()
         return Normal(move_share(self.decode(z), drift), mu, log_variance, drift)
 

@@ -176,7 +176,7 @@ def test_a_row_that_moved_as_a_whole_is_followed_and_some_moved_pixels_are_no_dr
     counts = tensor(rng.poisson(row * 20))[None, None]
     before = tensor(np.broadcast_to(with_edge(70), (40, N)) * 20)[None, None]
     valid = torch.ones(1, 1, 40)
-    followed = along_rows(counts, valid, before, torch.zeros(1, 1))
+    followed = along_rows(counts, valid, before, torch.ones(1, 1, 1, 1), torch.zeros(1, 1))
     expected = tensor(np.broadcast_to(with_edge(70 + float(followed)) * 20, (40, N)))[None, None]
     left, nudged = of_pixels(counts, valid, expected, 1.0)
     assert float(nudged.sum()) == pytest.approx(float(expected.sum()), rel=1e-3)
