@@ -10,11 +10,12 @@ from pathlib import Path
 import onnx
 import torch
 from onnx import helper, numpy_helper
+from onnx.shape_inference import infer_shapes
 from torch import Tensor, nn
 
 from training.carried import Carried
 from training.scoring import Scores, ScoringGraph
-from training.seldom import MARK
+from training.seldom import NAME as SELDOM
 
 OPSET = 18
 INPUT = "counts"
@@ -64,7 +65,7 @@ def to_onnx(graph: ScoringGraph) -> bytes:
         model = onnx.load_model(file)
     none |= {name: each[:0, :0, :1] for name, each in zip(ABOVE, above, strict=True)}
     model.graph.initializer.extend(numpy_helper.from_array(each.numpy(), name) for name, each in none.items())
-    _only_where_marked(model.graph)
+    _only_where_needed(model)
     _only_on_demand(model.graph, EXPECTED)
     return model.SerializeToString()
 
@@ -99,15 +100,17 @@ def _only_on_demand(graph: onnx.GraphProto, output: str) -> None:
     graph.initializer.append(helper.make_tensor(EXPLAIN, onnx.TensorProto.BOOL, [], [True]))
 
 
-def _only_where_marked(graph: onnx.GraphProto) -> None:
-    """Move the nodes that serve `training.seldom`'s values alone into a branch, before the first that takes one."""
-    marks = [node for node in graph.node if f"{node.domain}::{node.op_type}" == MARK]
-    (where,) = {mark.input[0] for mark in marks}
-    needed = {each.name for each in graph.output} | {name for mark in marks for name in (where, mark.input[2])}
-    rest, own = _parted([node for node in graph.node if node not in marks], needed)
-    kinds = {mark.output[0]: helper.get_attribute_value(mark.attribute[0]) for mark in marks}
-    values = [mark.input[1] for mark in marks]
-    usual = [helper.make_node("Identity", [mark.input[2]], [f"{mark.output[0]}_usual"]) for mark in marks]
+def _only_where_needed(model: onnx.ModelProto) -> None:
+    """Move the nodes that serve values of `training.seldom` alone into a branch, before the first that takes one."""
+    graph = model.graph
+    known = {each.name: each.type.tensor_type.elem_type for each in infer_shapes(model).graph.value_info}
+    choices = [node for node in graph.node if f"/{SELDOM}/" in node.name and node.op_type == "Where"]
+    kinds = {choice.output[0]: known[choice.output[0]] for choice in choices}
+    (where,) = {choice.input[0] for choice in choices}
+    needed = {each.name for each in graph.output} | {name for choice in choices for name in (where, choice.input[2])}
+    rest, own = _parted([node for node in graph.node if kinds.keys().isdisjoint(node.output)], needed)
+    values = [choice.input[1] for choice in choices]
+    usual = [helper.make_node("Identity", [choice.input[2]], [f"{choice.output[0]}_usual"]) for choice in choices]
     branch = _branch(where, kinds, (own, values), (usual, [node.output[0] for node in usual]))
     first = next(n for n, node in enumerate(rest) if not kinds.keys().isdisjoint(_inputs(node)))
     del graph.node[:]

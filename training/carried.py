@@ -57,25 +57,48 @@ Rows = TypeVar("Rows", Looked, Expected)
 
 
 class Carried(NamedTuple):
-    """What the rows below need of those above, of each stage one tensor (batch, row, column, all that there is)."""
+    """What the rows below need of those above, (batch, row, column, ...).
 
+    The wide tensors of each stage as they are; `looked` and `expected` are all others of theirs, side by side.
+    """
+
+    coarse: Tensor
+    view: Tensor
     looked: Tensor
+    whitened: Tensor
+    numerator: Tensor
+    information: Tensor
+    share: Tensor
+    sigma: Tensor
     expected: Tensor
 
 
-def joined(above: Tensor, below: Rows) -> Rows:
+def joined(above: Carried, below: Rows) -> Rows:
     """Rows carried over and those that follow them."""
-    parts = above.split([_width(each) for each in below], -1)
-    return type(below)(*(torch.cat((_like(b, a), b), 1) for a, b in zip(parts, below, strict=True)))
+    known = above._asdict()
+    narrow = {name: _width(each) for name, each in below._asdict().items() if name not in known}
+    known |= zip(narrow, known[_stage(below)].split(list(narrow.values()), -1), strict=True)
+    return type(below)(
+        **{name: torch.cat((_like(each, known[name]), each), 1) for name, each in below._asdict().items()}
+    )
 
 
-def handed_on(rows: Rows, reach: int, early: Tensor) -> Tensor:
-    """What a stage that looks `reach` rows up and down needs again, without the last `early` rows."""
+def handed_on(rows: Rows, reach: int, early: Tensor) -> dict[str, Tensor]:
+    """What a stage that looks `reach` rows up and down needs again, without the last `early` rows; as in `Carried`."""
     stop = torch.where(early > 0, -early, LAST)
-    ends = [each[:, -early - 2 * reach : stop] for each in rows]
-    columns = ends[0].shape[2]
-    wide = [each if each.dim() > 2 else each[..., None].expand(-1, -1, columns) for each in ends]
-    return torch.cat([each.float() if each.dim() > 3 else each.float()[..., None] for each in wide], -1)
+    ends = {name: each[:, -early - 2 * reach : stop] for name, each in rows._asdict().items()}
+    columns = ends["valid"].shape[2]
+    narrow = [
+        each if each.dim() > 3 else (each if each.dim() > 2 else each[..., None].expand(-1, -1, columns))[..., None]
+        for name, each in ends.items()
+        if name not in Carried._fields
+    ]
+    wide = {name: each for name, each in ends.items() if name in Carried._fields}
+    return {**wide, _stage(rows): torch.cat([each.float() for each in narrow], -1)}
+
+
+def _stage(rows: Looked | Expected) -> str:
+    return "looked" if isinstance(rows, Looked) else "expected"
 
 
 def _width(rows: Tensor) -> int:

@@ -43,18 +43,18 @@ def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, floor: float) -> 
     """
     pull, weight, twice = _pull(coarse, expected, floor)
     root = weight.sqrt().clamp_min(1e-6)
-    z = pull / root
+    z, most, both = pull / root, CLIP * valid, torch.stack((pull, weight), -1)
     left = torch.zeros_like(weight[..., :1])
     for _ in range(PIXEL_STEPS):
-        say = CLIP / (z - left * root).abs().clamp_min(CLIP)
-        row = over_row(torch.stack((say * pull, say * weight), -1), valid)
-        left = (row[..., 0] / (row[..., 1] + SLIGHT))[..., None]
-    left = left[..., 0].clamp(-SMALLEST_STEP, SMALLEST_STEP)
+        say = most / (z - left * root).abs().clamp_min(CLIP)
+        along, against = over_row(both, say).split(1, -1)
+        left = along / (against + SLIGHT)
+    left = left.squeeze(-1).clamp(-SMALLEST_STEP, SMALLEST_STEP)
     return left, (expected + twice * (0.5 * left[..., None, None])).clamp_min(0.0)
 
 
 def _pull(counts: Tensor, expected: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Gauss-Newton's numerator and denominator for a shift of `expected`, (batch, row, column), and twice its change."""
+    """Gauss-Newton's numerator and denominator (batch, row, column) for a shift of `expected`; twice its change."""
     twice = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1))
     whitened = twice / (expected + floor)
     pull, weight = over_energy((counts - expected) * whitened), over_energy(twice * whitened)

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.shift import channels_of
+
 WINDOWS_EV = (0.8, 1.6, 3.2, 6.4, 12.8)
 """Standard deviations of the Gaussian windows that look for counts too many or too few."""
 NARROWEST = 0.7
@@ -65,7 +67,13 @@ def runs_of(filters: Filters) -> list[Run]:
 
 def products(x: Tensor, columns: Tensor, runs: list[Run]) -> Tensor:
     """Spectra (..., channel) @ columns (channel, filter), run by run."""
-    return torch.cat([x[..., channels] @ columns[channels, filters] for channels, filters in runs], -1)
+    seen = [x if _all(channels, x) else x[..., channels] for channels, _ in runs]
+    return torch.cat([each @ columns[run] for each, run in zip(seen, runs, strict=True)], -1)
+
+
+def _all(channels: slice, x: Tensor) -> bool:
+    """A slice of everything would be a copy."""
+    return channels.stop - channels.start == channels_of(x)
 
 
 def _cut(columns: Tensor, bounds: list[int]) -> list[Run]:
@@ -93,7 +101,7 @@ def pooled(x: Tensor, times: Tensor | float = 1.0) -> Tensor:
     one either way: a product would do so in an order that depends on where a strip begins.
     """
     if torch.onnx.is_in_onnx_export():
-        return F.avg_pool3d(x[:, None], (3, 3, 1), 1, (1, 1, 0))[:, 0] * (9.0 * times)
+        return F.avg_pool3d(x[:, None], (3, 3, 1), 1, (1, 1, 0)).squeeze(1) * (9.0 * times)
     column = torch.arange(x.shape[2], device=x.device)
     band = ((column[:, None] - column).abs() <= 1).to(x.dtype)
     beside = F.pad(band @ x, (0, 0, 0, 0, 1, 1))
@@ -102,4 +110,4 @@ def pooled(x: Tensor, times: Tensor | float = 1.0) -> Tensor:
 
 def taken(z: Tensor, at: Tensor) -> Tensor:
     """The evidence (batch, row, column) of filter `at` of each pixel."""
-    return z.gather(-1, at[..., None])[..., 0]
+    return z.gather(-1, at[..., None]).squeeze(-1)

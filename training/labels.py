@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monitor.core.noise import NoiseEstimate
-from training.seldom import seldom
+from training.seldom import Seldom
 from training.shift import channels_of, over_energy
 from training.spikes import REACH, tested, variance
 
@@ -37,9 +37,10 @@ A_LITTLE = 0.05
 
 
 class Labelled(NamedTuple):
-    """`counts` (..., energy) mended, 0 where missing, `total` (..., 1); `valid` (...) 1.0 or 0.0; `label` (...) of LABELS.
+    """`counts` (..., energy) mended, 0 where missing, their `total` (..., 1); `valid` (...) 1.0 or 0.0.
 
-    `channel` (...) where a spike peaks, `excess` (..., 2) its counts and their standard error.
+    `label` (...) index into LABELS, `channel` (...) where a spike peaks, `excess` (..., 2) its counts and their standard
+    error.
     """
 
     counts: Tensor
@@ -71,6 +72,7 @@ class Labels(nn.Module):
         self.register_buffer("brightness", torch.zeros(()))
         self.register_buffer("level", torch.ones(()))
         self.register_buffer("full", torch.full((), torch.inf))
+        self.seldom = Seldom()
 
     def learn(self, spectra: NDArray[np.float32], noise: NoiseEstimate, *, bad: Iterable[int], full: float) -> None:
         """Take what is usual from `spectra` (pixel, energy) without a NaN; a `bad` channel never holds a spike.
@@ -100,7 +102,7 @@ class Labels(nn.Module):
         usual = (variance(self.noise, self.level * dose) / variance(self.noise, self.level)).sqrt()[..., 0]
         suspect = (suspicion.amax(-1) > usual) & present
         none = torch.zeros_like(suspect, dtype=torch.long)
-        mended, total, spike, channel, excess = seldom(
+        mended, total, spike, channel, excess = self.seldom(
             (suspect | ~present).any(),
             self._mended(counts, total, present, suspect, suspicion / usual[..., None]),
             (counts, total, none, none, torch.zeros_like(counts[..., :2])),

@@ -70,8 +70,8 @@ class ScoringGraph(EvidenceGraph):
 
         Where anything is carried, `counts` begin with the last row that was looked at for it.
         """
-        looked = joined(above.looked, self.looked_at(counts, halo))
-        expected = joined(above.expected, self.expected(looked, rest(halo, self.looking)))
+        looked = joined(above, self.looked_at(counts, halo))
+        expected = joined(above, self.expected(looked, rest(halo, self.looking)))
         carried = self._handed_on(looked, expected, early, halo[1])
         return self._scores(expected, rest(halo, POOLED_ROWS)), carried
 
@@ -87,8 +87,8 @@ class ScoringGraph(EvidenceGraph):
             (early + below.clamp_max(far) - far).clamp_min(0) for far in (self.looking, POOLED_ROWS)
         )
         return Carried(
-            looked=handed_on(looked, self.cvae.reach, early_looked),
-            expected=handed_on(expected, POOLED_ROWS, early_expected),
+            **handed_on(looked, self.cvae.reach, early_looked),
+            **handed_on(expected, POOLED_ROWS, early_expected),
         )
 
     def _scores(self, expected: Expected, halo: Tensor | None) -> Scores:

@@ -1,6 +1,6 @@
 """What few strips need: computed always in PyTorch, in the model file only where it is.
 
-The tracing exporter knows no control flow. It leaves a mark for each value, which the export turns into a branch.
+The tracing exporter knows no control flow. It writes a choice between both, which the export turns into a branch.
 """
 
 from __future__ import annotations
@@ -8,22 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-MARK = "eelswatch::Seldom"
-
-
-def seldom(where: Tensor, values: Sequence[Tensor], otherwise: Sequence[Tensor]) -> list[Tensor]:
-    """The `values`; these must be `otherwise` where `where`, a bool of one element, is false."""
-    return [_Marked.apply(where, value, other) for value, other in zip(values, otherwise, strict=True)]
+NAME = "seldom"
+"""What a module calls its `Seldom`: the export knows the choices by it."""
 
 
-class _Marked(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: object, where: Tensor, value: Tensor, otherwise: Tensor) -> Tensor:
-        return value
+class Seldom(nn.Module):
+    """Takes `values` where `where`, a bool of one element, is true, else `otherwise`."""
 
-    @staticmethod
-    def symbolic(g: torch.Graph, where: torch.Value, value: torch.Value, otherwise: torch.Value) -> torch.Value:
-        kind = torch.onnx.JitScalarType.from_value(value).onnx_type()
-        return g.op(MARK, where, value, otherwise, kind_i=kind).setType(value.type())
+    def forward(self, where: Tensor, values: Sequence[Tensor], otherwise: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """One of both, tensor by tensor."""
+        return tuple(torch.where(where, value, other) for value, other in zip(values, otherwise, strict=True))

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 LARGEST_LEARNED = 4.0
 """Largest shift the head can name, in coarse channels; what is beyond is followed when scoring (scoring.py)."""
 SMALLEST_SHARE = 1e-9
+KEYS = 0.5 * torch.tensor([[1.0, -3.0, 3.0, -1.0], [-1.0, 4.0, -5.0, 2.0], [0.0, 1.0, 0.0, -1.0], [0.0, 0.0, 2.0, 0.0]])
+"""What f^3, f^2, f and 1 count for in the weights of x(e - 2) ... x(e + 1) at e - f (Keys, IEEE Trans. Acoust. 29, 1153
+(1981), a = -1/2)."""
 
 
 class RowShift(nn.Module):
@@ -46,9 +49,8 @@ def move(spectra: Tensor, shift: Tensor) -> Tensor:
     n = channels_of(spectra)
     at = torch.arange(-2, n + 1, device=spectra.device) - whole[..., None].long()
     p = spectra.gather(-1, at.clamp(0, n - 1)[:, :, None].expand(-1, -1, spectra.shape[2], -1))
-    # Keys, IEEE Trans. Acoust. 29, 1153 (1981), a = -1/2: weights of x(e - 2) ... x(e + 1) at e - f.
-    far_below, below = (0.5 * f - 0.5) * f * f, ((-1.5 * f + 2.0) * f + 0.5) * f
-    here, above = (1.5 * f - 2.5) * f * f + 1.0, ((-0.5 * f + 1.0) * f - 0.5) * f
+    cubic = KEYS.to(f)
+    far_below, below, here, above = (torch.cat((f * f * f, f * f, f), -1) @ cubic[:3] + cubic[3]).split(1, -1)
     return far_below * p[..., :n] + below * p[..., 1 : n + 1] + here * p[..., 2 : n + 2] + above * p[..., 3:]
 
 

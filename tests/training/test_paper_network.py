@@ -42,7 +42,8 @@ def test_a_pixel_is_seen_as_far_as_its_reach_and_no_further():
     drift, valid = torch.zeros(1, 15), torch.ones(1, 15, 15)
     with torch.inference_mode():
         before, after = (
-            net.encode(net.view(x, x.sum(-1, keepdim=True), valid, drift), valid, x.sum(-1, keepdim=True))[0][0, :, 0] for x in (coarse, changed)
+            net.encode(net.view(x, total, valid, drift), valid, total)[0][0, :, 0]
+            for x, total in ((each, each.sum(-1, keepdim=True)) for each in (coarse, changed))
         )
     seen = (before != after).any(0).numpy()
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
