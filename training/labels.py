@@ -39,8 +39,8 @@ A_LITTLE = 0.05
 class Labelled(NamedTuple):
     """`counts` (..., energy) mended, 0 where missing, their `total` (..., 1); `valid` (...) 1.0 or 0.0.
 
-    `label` (...) index into LABELS, `channel` (...) where a spike peaks, `excess` (..., 2) its counts and their standard
-    error.
+    `label` (...) index into LABELS, `channel` (...) where a spike peaks, `excess` (..., 2) its counts and their
+    standard error.
     """
 
     counts: Tensor
