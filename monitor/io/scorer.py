@@ -89,14 +89,13 @@ class Scorer:
     ) -> Iterator[Strip]:
         """A whole map (row, column, energy) as strips of about `pixels` pixels, for offline scoring.
 
-        Without `pixels` as long ones as are good where nobody waits, and one for each thread.
+        Without `pixels` as long ones as are good where nobody waits, as many for each thread.
         """
         rows, columns = received.shape
-        if pixels is None:
-            pixels = self.pixels_per_call
-            if self.in_turn:
-                pixels = min(LONGER_OFFLINE * pixels, -(-rows // self.at_once) * columns)
-        step = max(1, pixels // columns)
+        if pixels is None and self.in_turn:
+            step = self._rows_offline(rows, columns)
+        else:
+            step = max(1, (pixels or self.pixels_per_call) // columns)
         for row0 in range(0, rows, step):
             row1 = min(row0 + step, rows)
             yield cut_strip(
@@ -143,6 +142,11 @@ class Scorer:
     def abort(self) -> None:
         """Break off the run under way, from another thread; none can follow."""
         self._graph.abort()
+
+    def _rows_offline(self, rows: int, columns: int) -> int:
+        own = -(-rows // self.at_once)
+        strips = max(round(own * columns / (LONGER_OFFLINE * self.pixels_per_call)), 1)
+        return max(-(-own // strips), 1)
 
     def _parts(self, strip: Strip, pixels: int) -> Iterator[Strip]:
         return strip.parts(max(pixels // strip.raw.shape[1], 1), self.card.halo[0])
