@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from training.filters import unit
 from training.plural_scattering import LOSSES_EV, lost_once
 
-KNOWN, LEFT = 4, 2
-"""Most directions taken from what the network expects, and from what it leaves."""
+KNOWN, LEFT, THINNER = 4, 2, 1
+"""Most directions taken from what the network expects, from what it leaves, and what it leaves of thinner places."""
 LEAST_SHARE = 0.025
 """Of the variation of what is expected, that a direction must hold. The fourth of a film on its substrate held .049 to
 .053 in seven trainings, the fifth .003 to .008, though one pixel in 25 of a map was anomalous."""
@@ -49,8 +49,8 @@ class Mixtures(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.register_buffer("usual", torch.full((channels,), 1.0 / channels))
-        self.register_buffer("direction", torch.zeros(channels, KNOWN + LEFT))
-        self.register_buffer("signal", torch.zeros(KNOWN + LEFT))
+        self.register_buffer("direction", torch.zeros(channels, KNOWN + LEFT + THINNER))
+        self.register_buffer("signal", torch.zeros(KNOWN + LEFT + THINNER))
         self.register_buffer("reach", torch.tensor([[-torch.inf], [torch.inf]]).repeat(1, KNOWN))
 
     def learn_expected(self, share: Tensor, total: float) -> None:
@@ -90,8 +90,18 @@ class Mixtures(nn.Module):
         noise = residual.square().mean()
         edge = noise * (1.0 + (values.numel() * pixels / len(residual)) ** 0.5) ** 2 * ABOVE_NOISE
         kept = values[-LEFT:] > edge
-        self.direction[:, KNOWN:] = basis @ vectors[:, -LEFT:] * kept
-        self.signal[KNOWN:] = FURTHER_LEFT * (values[-LEFT:] / noise - 1.0).clamp_min(0.0) / pixels * kept
+        self.direction[:, KNOWN:-THINNER] = basis @ vectors[:, -LEFT:] * kept
+        self.signal[KNOWN:-THINNER] = FURTHER_LEFT * (values[-LEFT:] / noise - 1.0).clamp_min(0.0) / pixels * kept
+
+    def learn_thinner(self, residual: Tensor, pixels: int) -> None:
+        """From residuals in the usual noise (sum, channel), of `pixels` each, of a thinner specimen: their mean.
+
+        The network has learned from few thin places and errs there in one way, which many pixels tell well.
+        """
+        known, mean = self.direction[:, :-THINNER], residual.mean(0)
+        apart = mean - known @ (known.T @ mean)
+        self.direction[:, -THINNER:] = unit(apart[:, None])
+        self.signal[-THINNER:] = apart.square().sum() / (residual - mean).square().mean() / pixels
 
     def forward(self, residual: Tensor, dose: Tensor) -> Tensor:
         """Residual counts without their usual variation, as far as noise lets it be told at `dose` (..., 1)."""

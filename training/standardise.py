@@ -33,6 +33,8 @@ USUAL, HIGH, HIGH_OF_LATENT = 0.5, 0.9, 0.998
 """Quantiles that say what strength is usual and how fast it falls off; that of latents falls off in no known way."""
 SCATTERED = ((0.0, 1.0), (0.4, 16.0), (0.8, 16.0), (0.4, 26.0), (0.8, 26.0))
 """Shares of the spectrum that are added after one more loss of so many eV: up to a specimen twice as thick."""
+THINNER = (-0.3, 23.0)
+"""Likewise of a thinner specimen. Of a loss of 20 or 26 eV the network leaves the same (cosine above .9)."""
 LATENT_CARE = {0.25: 1.35, 1.0: 1.15, 4.0: 1.8}
 """Latents of a map that was learned from lie closer than those of another; their scale is made so much wider, the most
 at the doses that thinned and added pixels stand for."""
@@ -71,8 +73,14 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     bank.mixtures.learn_reach(share[as_they_are])
     bank.to(device)
     noise = (bank.mixtures.usual * graph.cvae.usual_total).sqrt()
-    three, *z = _thicker(graph, clean, lambda found: (found.evidence.three * found.sigma / noise, *_filters(found)))
+
+    def in_noise(found: Found) -> tuple[Tensor]:
+        return (found.evidence.three * found.sigma / noise,)
+
+    three, *z = _thicker(graph, clean, lambda found: (*in_noise(found), *_filters(found)))
+    (thinner,) = seen_at(graph, clean, 1.0, in_noise, scattered=THINNER)
     bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, spectra, energy.step_ev)
+    bank.mixtures.learn_thinner(thinner, 9)
     bank.to(device)
     left, added = left_of(graph, spectra, every_edge(energy)[0])
     bank.too_few.copy_(may_be_too_few(energy, spectra))
@@ -140,7 +148,7 @@ def seen_at(
         counts = item.counts if dose >= 1.0 else thinned(item.counts, dose, clean.noise, rng)
         tensor = torch.from_numpy(counts.astype(np.float32, copy=False))[None].to(graph.gain.device)
         coarse, valid, label = (x[0] for x in graph.effective(tensor))
-        if scattered[0] > 0:
+        if scattered[0] != 0:
             coarse = rethickened(coarse, *scattered, graph.architecture.coarse_energy.step_ev, dice) * valid[..., None]
         use *= (label == 0).to(use)
         if dose > 1.0:

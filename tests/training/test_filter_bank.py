@@ -156,6 +156,19 @@ def test_faint_changes_of_thickness_are_learned_from_the_residuals():
     assert mixtures.signal.max() == 0
 
 
+def test_what_the_network_leaves_of_thinner_places_is_taken_out_as_far_as_it_stands_out():
+    rng = np.random.default_rng(5)
+    bias = with_edge(60) - with_edge(100)
+    bias /= np.linalg.norm(bias)
+    mixtures = Mixtures(N)
+    mixtures.learn_thinner(tensor(6 * bias + rng.normal(size=(20000, N))), 9)
+    seen = tensor(bias[None]) * mixtures.usual.sqrt()
+    left = [float(mixtures(seen, torch.full((1,), dose)).norm() / seen.norm()) for dose in (0.25, 1.0, 4.0)]
+    assert left == pytest.approx([1 / (1 + dose * 6**2 / 9) for dose in (0.25, 1.0, 4.0)], abs=0.05)
+    mixtures.learn_thinner(tensor(rng.normal(size=(20000, N))), 9)
+    assert mixtures.signal[-1] < 0.01
+
+
 def test_a_latent_is_far_where_no_cluster_is_near():
     rng = np.random.default_rng(3)
     latent = np.concatenate([rng.normal(c, 0.1, (400, 3)) for c in (-2.0, 0.0, 2.0)])
