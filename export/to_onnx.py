@@ -25,7 +25,7 @@ EXPLAIN, EXPECTED = "explain", "expected"
 """An input: false where the expected spectra, an output that costs a good deal, are not wanted."""
 EARLY = "early"
 """An input: how many of the rows with outputs the next strip will have once more, its neighbours being in then."""
-ABOVE, CARRIED = ([f"{way}_{stage}" for stage in Carried._fields] for way in ("above", "carried"))
+ABOVE, CARRIED = ([f"{way}_{name}" for name in Carried._fields] for way in ("above", "carried"))
 """Inputs and outputs that hand on what is known of rows: of none unless they are given."""
 EXAMPLE = (2, 3, 4)
 """Batch, rows and columns of the example: all above 1, so that none is specialised away."""
@@ -34,8 +34,8 @@ EXAMPLE = (2, 3, 4)
 def to_onnx(graph: ScoringGraph) -> bytes:
     """The serialised ONNX model of `graph`, without a card.
 
-    The tracing exporter is used: the graph has no control flow, it writes plain operators and takes two seconds where
-    the dynamo exporter takes ten.
+    The tracing exporter is used: the graph has no control flow (branches are put in here), it writes plain operators
+    and takes two seconds where the dynamo exporter takes ten.
     """
     example = torch.full((*EXAMPLE, graph.architecture.channels), 100.0)
     none = {HALO: torch.zeros(2, dtype=torch.int64), EARLY: torch.zeros((), dtype=torch.int64)}
@@ -109,9 +109,12 @@ def _only_where_needed(model: onnx.ModelProto) -> None:
     (where,) = {choice.input[0] for choice in choices}
     needed = {each.name for each in graph.output} | {name for choice in choices for name in (where, choice.input[2])}
     rest, own = _parted([node for node in graph.node if kinds.keys().isdisjoint(node.output)], needed)
-    values = [choice.input[1] for choice in choices]
-    usual = [helper.make_node("Identity", [choice.input[2]], [f"{choice.output[0]}_usual"]) for choice in choices]
-    branch = _branch(where, kinds, (own, values), (usual, [node.output[0] for node in usual]))
+    values, usual = (
+        [helper.make_node("Identity", [choice.input[n]], [f"{choice.output[0]}_{n}"]) for choice in choices]
+        for n in (1, 2)
+    )
+    names = [[node.output[0] for node in nodes] for nodes in (values, usual)]
+    branch = _branch(where, kinds, ([*own, *values], names[0]), (usual, names[1]))
     first = next(n for n, node in enumerate(rest) if not kinds.keys().isdisjoint(_inputs(node)))
     del graph.node[:]
     graph.node.extend([*rest[:first], branch, *rest[first:]])

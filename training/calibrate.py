@@ -132,15 +132,17 @@ def fit_calibration(score: NDArray[np.floating], counts: NDArray[np.floating]) -
 def without_anomalies(s: NDArray[np.floating]) -> NDArray[np.floating]:
     """Ascending scores less those that the decay of the bulk does not lead to (Benjamini and Hochberg, 1995).
 
-    Clean scores fall off at least exponentially; the decay is read between the 75th and the 90th percentile, again
-    until nothing more is left out. Where very few would be, all are kept: a rare but normal place looks the same.
+    Clean scores fall off at least exponentially; the decay is read between the 75th and the 90th percentile of those
+    that are clean, again until nothing more is left out. Where very few would be, all are kept: a rare but normal place
+    looks the same.
     """
     beyond = np.arange(s.size, 0, -1)
     left = s
     while True:
-        lower, upper = np.quantile(left, (0.75, 0.9))
+        clean = round(left.size + MISTAKEN * (s.size - left.size))
+        lower, upper = np.quantile(s[:clean], (0.75, 0.9))
         decay = max((upper - lower) / np.log(2.5), 1e-9)
-        far = (s - upper) / decay >= np.log(0.1 * left.size / (MISTAKEN * beyond))
+        far = (s - upper) / decay > np.log(np.maximum(0.1 * clean / (MISTAKEN * beyond), 1.0))
         kept = s[: int(np.argmax(far))] if far.any() else s
         if kept.size >= left.size:
             return left if left.size < (1 - RARE) * s.size else s

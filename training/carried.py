@@ -59,7 +59,8 @@ Rows = TypeVar("Rows", Looked, Expected)
 class Carried(NamedTuple):
     """What the rows below need of those above, (batch, row, column, ...).
 
-    The wide tensors of each stage as they are; `looked` and `expected` are all others of theirs, side by side.
+    The wide tensors of each stage as they are, under its names for them; `looked` and `expected` are all others of
+    theirs, side by side.
     """
 
     coarse: Tensor
@@ -88,17 +89,19 @@ def handed_on(rows: Rows, reach: int, early: Tensor) -> dict[str, Tensor]:
     stop = torch.where(early > 0, -early, LAST)
     ends = {name: each[:, -early - 2 * reach : stop] for name, each in rows._asdict().items()}
     columns = ends["valid"].shape[2]
-    narrow = [
-        each if each.dim() > 3 else (each if each.dim() > 2 else each[..., None].expand(-1, -1, columns))[..., None]
-        for name, each in ends.items()
-        if name not in Carried._fields
-    ]
+    narrow = [_of_pixels(each, columns) for name, each in ends.items() if name not in Carried._fields]
     wide = {name: each for name, each in ends.items() if name in Carried._fields}
-    return {**wide, _stage(rows): torch.cat([each.float() for each in narrow], -1)}
+    return {**wide, _stage(rows): torch.cat(narrow, -1)}
 
 
 def _stage(rows: Looked | Expected) -> str:
     return "looked" if isinstance(rows, Looked) else "expected"
+
+
+def _of_pixels(rows: Tensor, columns: int) -> Tensor:
+    """What is known of rows or pixels as floats (batch, row, column, k)."""
+    wide = rows if rows.dim() > 2 else rows[..., None].expand(-1, -1, columns)
+    return (wide if wide.dim() > 3 else wide[..., None]).float()
 
 
 def _width(rows: Tensor) -> int:

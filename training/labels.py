@@ -104,7 +104,7 @@ class Labels(nn.Module):
         none = torch.zeros_like(suspect, dtype=torch.long)
         mended, total, spike, channel, excess = self.seldom(
             (suspect | ~present).any(),
-            self._mended(counts, total, present, suspect, suspicion / usual[..., None]),
+            self._mended(counts, total, present, suspect, suspicion, usual),
             (counts, total, none, none, torch.zeros_like(counts[..., :2])),
         )
         label = torch.where(total[..., 0] < VACUUM_SHARE * self.brightness, VACUUM, none)
@@ -114,22 +114,29 @@ class Labels(nn.Module):
         return Labelled(mended, total, present.to(counts.dtype), label, channel, excess)
 
     def _mended(
-        self, counts: Tensor, total: Tensor, present: Tensor, suspect: Tensor, suspicion: Tensor
+        self, counts: Tensor, total: Tensor, present: Tensor, suspect: Tensor, suspicion: Tensor, usual: Tensor
     ) -> tuple[Tensor, ...]:
         """Counts without spikes, 0 where not `present`; their totals; is there a spike, its channel and excess."""
         clean = _zero_where(~present, counts)
         suspects = _places(suspect)
         block, seen = _three_by_three(clean, present, suspects)
         at = _flat(counts, *suspects.unbind(1))
-        spikes = tested(block, seen, suspicion.flatten(0, 2)[at], self.noise)
+        spikes = tested(block, seen, suspicion.flatten(0, 2)[at] / usual.flatten()[at, None], self.noise)
         none = torch.zeros_like(suspect, dtype=torch.long)
         mended = clean.flatten(0, 2).index_put((at,), spikes.spectra).view_as(clean)
         total = torch.where(present[..., None], total, 0.0).flatten(0, 2)
-        total = total.index_put((at,), over_energy(spikes.spectra)).view(*none.shape, 1)
+        # a pixel without a spike keeps its total to the last bit: a product of another size may round another way
+        total = total.index_put((at,), torch.where(spikes.found[:, None], over_energy(spikes.spectra), total[at]))
         spike = none.flatten().index_put((at,), spikes.found.long()).view_as(none)
         channel = none.flatten().index_put((at,), spikes.channel).view_as(none)
         excess = torch.zeros_like(clean[..., :2])
-        return mended, total, spike, channel, excess.flatten(0, 2).index_put((at,), spikes.excess).view_as(excess)
+        return (
+            mended,
+            total.view(*none.shape, 1),
+            spike,
+            channel,
+            excess.flatten(0, 2).index_put((at,), spikes.excess).view_as(excess),
+        )
 
 
 def _places(there: Tensor) -> Tensor:

@@ -96,12 +96,15 @@ class Mixtures(nn.Module):
     def learn_thinner(self, residual: Tensor, pixels: int) -> None:
         """From residuals in the usual noise (sum, channel), of `pixels` each, of a thinner specimen: their mean.
 
-        The network has learned from few thin places and errs there in one way, which many pixels tell well.
+        The network has learned from few thin places and errs there in one way, which many pixels tell well; what the
+        mean of noise would be, of sums that overlap, is no signal.
         """
         known, mean = self.direction[:, :-THINNER], residual.mean(0)
         apart = mean - known @ (known.T @ mean)
+        noise = (residual - mean).square().mean()
+        by_chance = noise * pixels * mean.numel() / len(residual)
         self.direction[:, -THINNER:] = unit(apart[:, None])
-        self.signal[-THINNER:] = apart.square().sum() / (residual - mean).square().mean() / pixels
+        self.signal[-THINNER:] = (apart.square().sum() - by_chance).clamp_min(0.0) / noise / pixels
 
     def forward(self, residual: Tensor, dose: Tensor) -> Tensor:
         """Residual counts without their usual variation, as far as noise lets it be told at `dose` (..., 1)."""

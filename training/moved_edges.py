@@ -63,7 +63,8 @@ class MovedEdges(nn.Module):
         inside = information @ box
         best = inside.topk(min(WINDOWS, box.shape[1])).indices
         best = best[inside[best] >= LEAST_SHARE * inside.max()]
-        self.box.zero_()
+        for each in (self.box, self.edge_at, self.half_width):
+            each.zero_()
         self.box[:, : best.numel()] = box[:, best]
         self.edge_at[: best.numel()] = (information[:, None] * box[:, best]).argmax(0)
         self.half_width[: best.numel()] = half[best]

@@ -74,6 +74,6 @@ def over_energy(x: Tensor) -> Tensor:
     return (x @ torch.ones(channels_of(x), 16, dtype=x.dtype, device=x.device))[..., :1]
 
 
-def over_row(x: Tensor, valid: Tensor) -> Tensor:
-    """Sum of (batch, row, column, k) over the valid columns, (batch, row, k); a product for the same reason."""
-    return (valid[..., None, :] @ x)[..., 0, :]
+def over_row(x: Tensor, weight: Tensor) -> Tensor:
+    """Sum of (batch, row, column, k) times `weight` over columns, (batch, row, k); a product for the same reason."""
+    return (weight[..., None, :] @ x)[..., 0, :]

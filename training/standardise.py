@@ -33,7 +33,7 @@ USUAL, HIGH, HIGH_OF_LATENT = 0.5, 0.9, 0.998
 """Quantiles that say what strength is usual and how fast it falls off; that of latents falls off in no known way."""
 SCATTERED = ((0.0, 1.0), (0.4, 16.0), (0.8, 16.0), (0.4, 26.0), (0.8, 26.0))
 """Shares of the spectrum that are added after one more loss of so many eV: up to a specimen twice as thick."""
-THINNER = (-0.3, 23.0)
+SCATTERED_LESS = (-0.3, 23.0)
 """Likewise of a thinner specimen. Of a loss of 20 or 26 eV the network leaves the same (cosine above .9)."""
 LATENT_CARE = {0.25: 1.35, 1.0: 1.15, 4.0: 1.8}
 """Latents of a map that was learned from lie closer than those of another; their scale is made so much wider, the most
@@ -61,6 +61,7 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     """
     graph.eval()
     bank, energy, device = graph.bank, graph.architecture.coarse_energy, graph.gain.device
+    bank.edges.copy_(every_edge(energy)[0])
     for spread in (bank.moved.spread, *(each for _, each in bank.linear())):
         spread.fill_(1.0)
     share, total, latent = _thicker(graph, clean, lambda found: (found.share, found.total, found.latent))
@@ -74,13 +75,13 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     bank.to(device)
     noise = (bank.mixtures.usual * graph.cvae.usual_total).sqrt()
 
-    def in_noise(found: Found) -> tuple[Tensor]:
-        return (found.evidence.three * found.sigma / noise,)
+    def in_noise(found: Found) -> tuple[Tensor, ...]:
+        return found.evidence.three * found.sigma / noise, *_filters(found)
 
-    three, *z = _thicker(graph, clean, lambda found: (*in_noise(found), *_filters(found)))
-    (thinner,) = seen_at(graph, clean, 1.0, in_noise, scattered=THINNER)
+    three, *z = _thicker(graph, clean, in_noise)
+    thinner, *z_thinner = seen_at(graph, clean, 1.0, in_noise, scattered=SCATTERED_LESS)
     bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, spectra, energy.step_ev)
-    bank.mixtures.learn_thinner(thinner, 9)
+    bank.mixtures.learn_thinner(thinner[_unsuspicious(z_thinner)], 9)
     bank.to(device)
     left, added = left_of(graph, spectra, every_edge(energy)[0])
     bank.too_few.copy_(may_be_too_few(energy, spectra))

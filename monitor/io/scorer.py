@@ -144,9 +144,10 @@ class Scorer:
         self._graph.abort()
 
     def _rows_offline(self, rows: int, columns: int) -> int:
-        own = -(-rows // self.at_once)
-        strips = max(round(own * columns / (LONGER_OFFLINE * self.pixels_per_call)), 1)
-        return max(-(-own // strips), 1)
+        """Rows of a strip, so that each thread has as many strips; at most half as much again as is good."""
+        longest = LONGER_OFFLINE * self.pixels_per_call
+        strips = self.at_once * max(round(rows * columns / self.at_once / longest), 1)
+        return max(-(-rows // strips), 1)
 
     def _parts(self, strip: Strip, pixels: int) -> Iterator[Strip]:
         return strip.parts(max(pixels // strip.raw.shape[1], 1), self.card.halo[0])

@@ -3,10 +3,11 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from monitor.core.resampling import resampler
 from monitor.core.strips import Run, cut_strip
-from monitor.io.scorer import Scorer
+from monitor.io.scorer import LONGER_OFFLINE, Scorer
 from tests.doubles import AXIS, a_card
 
 ROWS, COLUMNS = 5, 4
@@ -79,3 +80,25 @@ def test_a_graph_that_can_leave_out_the_halo_is_told_to():
     cut, whole = (scores_of(*outputs, session=session) for session in (CuttingSession, GraphSession))
     np.testing.assert_array_equal(cut.score, whole.score)
     assert cut.drift_ev.tolist() == [1, 2]
+
+
+class CarryingSession(GraphSession):
+    """Says that it goes on from rows above."""
+
+    def __init__(self):
+        super().__init__("score", "energy_index", "kind", "carried_rows")
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 9), (9, 400), (96, 96), (500, 100), (3, 9000)])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_map_of_which_nobody_waits_is_cut_into_strips_of_one_length_and_one_at_least_for_each_thread(monkeypatch, rows, columns, threads):
+    monkeypatch.setattr("monitor.io.scorer._cores", lambda: threads)
+    scorer = Scorer(CarryingSession(), a_card(), name="m")
+    counts, received = np.zeros((rows, columns, AXIS.size), np.uint8), np.ones((rows, columns), bool)
+    strips = list(scorer.strips(counts, received, resampler(AXIS, AXIS)))
+    lengths = [strip.row1 - strip.row0 for strip in strips]
+    assert sum(lengths) == rows
+    assert len(set(lengths[:-1])) <= 1
+    assert lengths[-1] <= lengths[0]
+    assert len(strips) >= min(threads, rows)
+    assert lengths[0] * columns <= 1.5 * LONGER_OFFLINE * scorer.pixels_per_call + columns

@@ -53,6 +53,19 @@ def test_anomalies_hardly_beyond_the_clean_scores_are_left_out_too():
     assert 1e-4 < (calibration.p_values(clean_scores(30000, 10)) < 1e-3).mean() < 2e-3
 
 
+@pytest.mark.parametrize("anomalous", [0.02, 0.06, 0.085])
+def test_many_anomalies_are_left_out_and_hardly_any_other(anomalous):
+    rng = np.random.default_rng(11)
+    many = round(anomalous * 3000)
+    kept = without_anomalies(np.sort(np.concatenate([clean_scores(3000 - many, 12), rng.uniform(8, 20, many)])))
+    assert 0.985 * (3000 - many) <= kept.size <= 3000 - many
+
+
+@pytest.mark.parametrize("scores", [np.full(3000, 3.0), np.array([2.0])])
+def test_scores_that_tell_no_decay_are_all_kept(scores):
+    assert without_anomalies(scores).size == scores.size
+
+
 def test_a_handful_of_pixels_gives_a_calibration_too():
     calibration = fit_calibration(clean_scores(20, 6), COUNTS[:20])
     p = calibration.p_values(np.array([0.0, 3.0, 30.0, np.nan]))

@@ -179,6 +179,16 @@ def test_a_missing_pixel_bears_no_label_and_is_no_witness(labels):
     assert not labelled(labels, counts).label.any()
 
 
+def test_the_total_is_that_of_the_counts_mended_or_missing(labels):
+    counts = FILM.copy()
+    counts[3, 4, 60] += 60 * sigma(60)
+    counts[5, 5] = np.nan
+    said = labelled(labels, counts)
+    assert said.label[3, 4] == SPIKE
+    assert said.total[5, 5] == 0
+    np.testing.assert_allclose(said.total[..., 0], said.counts.sum(-1), rtol=1e-5)
+
+
 def test_before_it_has_learned_it_says_nothing():
     counts = FILM.copy()
     counts[3, 3, 50] = 1e6

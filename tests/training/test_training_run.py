@@ -77,6 +77,28 @@ def test_of_a_clean_map_to_learn_from_nothing_is_set_apart(run):
     assert without_suspects(graph, clean) is clean
 
 
+def test_where_too_few_pixels_would_be_left_to_learn_from_none_is_set_apart(run):
+    graph, _, _ = load_graph(run)
+    scan = small_film(7, anomalous=True, rows=48, columns=48)
+    maps = training_set(scan.image.counts[:12, :12]).maps
+    clean = CleanMaps(maps, NoiseEstimate.of(fit_noise(scan.image.counts)))
+    assert without_suspects(graph, clean) is clean
+
+
+def test_a_map_that_holds_anomalies_is_learned_from_and_its_record_says_how_many(tmp_path):
+    scan = small_film(7, anomalous=True, rows=48, columns=48)
+    write_spectrum_image(tmp_path / "map.npz", scan.image)
+    train([str(tmp_path / "map.npz"), *QUICK], output=tmp_path / "run", quiet=True)
+    record, outcome = finished_record(tmp_path / "run")
+    (left_out,) = (int(note.split()[0]) for note in record.notes if "left out of the calibration" in note)
+    assert 0.5 * scan.truth.sum() < left_out < 2 * scan.truth.sum()
+    graph, _, _ = load_graph(tmp_path / "run")
+    other = small_film(9, anomalous=True, rows=48, columns=48)
+    scores = score_map(graph, other.image.counts.astype(np.float32)).score.numpy()
+    assert roc_area(scores.ravel(), other.truth.ravel()) > 0.95
+    assert np.median(outcome.calibration.p_values(scores)[other.truth]) < 0.02
+
+
 def test_all_clean_pixels_tell_how_the_tail_of_the_calibration_falls_off(run, clean_map):
     _, outcome = finished_record(run)
     rows, columns, _ = read_spectrum_image(clean_map).counts.shape
