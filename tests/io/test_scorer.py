@@ -91,7 +91,9 @@ class CarryingSession(GraphSession):
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 9), (9, 400), (96, 96), (500, 100), (3, 9000)])
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_map_of_which_nobody_waits_is_cut_into_strips_of_one_length_and_one_at_least_for_each_thread(monkeypatch, rows, columns, threads):
+def test_a_map_of_which_nobody_waits_is_cut_into_strips_of_one_length_for_all_threads(
+    monkeypatch, rows, columns, threads
+):
     monkeypatch.setattr("monitor.io.scorer._cores", lambda: threads)
     scorer = Scorer(CarryingSession(), a_card(), name="m")
     counts, received = np.zeros((rows, columns, AXIS.size), np.uint8), np.ones((rows, columns), bool)
