@@ -8,6 +8,7 @@ may hold the very anomalies that are to be found.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -42,15 +43,22 @@ FEW = 0.95
 """Quantile beyond which the mean of clean scores of more and of less dose is brought to that of the usual dose."""
 
 
-@torch.no_grad()
 def score_map(graph: ScoringGraph, counts: NDArray[np.float32]) -> Scores:
     """Score a whole map (row, column, energy) strip by strip; outputs on the CPU, (row, column, ...)."""
+    return Scores(*said_of_map(graph, counts, lambda scores: scores))
+
+
+@torch.no_grad()
+def said_of_map(
+    graph: ScoringGraph, counts: NDArray[np.float32], take: Callable[[Scores], tuple[Tensor, ...]]
+) -> tuple[Tensor, ...]:
+    """What `take` keeps of the scores of a map, as in `score_map`."""
     graph.eval()
-    parts: list[Scores] = []
+    parts: list[tuple[Tensor, ...]] = []
     for strip in strips(len(counts), graph.halo_rows):
         tensor = torch.from_numpy(counts[strip.halo])[None].to(graph.gain.device)
-        parts.append(Scores(*(output[0, strip.inner].cpu() for output in graph(tensor))))
-    return Scores(*(torch.cat(outputs) for outputs in zip(*parts, strict=True)))
+        parts.append(tuple(output[0, strip.inner].cpu() for output in take(graph(tensor))))
+    return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
 
 
 @torch.no_grad()

@@ -16,16 +16,15 @@ from training.shift import channels_of
 
 
 class Looked(NamedTuple):
-    """Rows after the first stage: `coarse` effective counts, 0 where not `valid`, `view` what the encoder sees.
+    """Rows after the first stage: `view` what the encoder sees, `coarse` effective counts, 0 where not `valid`.
 
-    `total` (..., 1) of `coarse`.
-    `drift` (batch, row) as the network's head reads it; `label`, `channel`, `excess` as in `Labelled`.
+    `total` (..., 1) of `coarse`, `drift` (batch, row) as the network's head reads it; the rest as in `Labelled`.
     """
 
+    view: Tensor
     coarse: Tensor
     total: Tensor
     valid: Tensor
-    view: Tensor
     drift: Tensor
     label: Tensor
     channel: Tensor

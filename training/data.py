@@ -24,7 +24,7 @@ BLOCKS_A_SIDE = 12
 
 
 class Role(IntEnum):
-    """What a pixel is used for."""
+    """What a pixel is used for; a suspect one, which may be an anomaly, for calibration alone."""
 
     MISSING = 0
     TRAIN = 1

@@ -113,13 +113,11 @@ class EvidenceGraph(nn.Module):
     def looked(self, coarse: Tensor, total: Tensor, valid: Tensor, *marks: Tensor) -> Looked:
         """The first stage: effective counts as the network sees them, and the labels' `marks` of their pixels."""
         drift = self.cvae.drift(coarse, valid)
-        return Looked(coarse, total, valid, self.cvae.view(coarse, total, valid, drift), drift, *marks)
+        return Looked(self.cvae.view(coarse, total, valid, drift), coarse, total, valid, drift, *marks)
 
     def expected(self, looked: Looked, halo: Tensor | None = None) -> Expected:
         """The second stage: what was to be expected, and what each pixel shows beside it."""
-        coarse, total, valid, drift, *marks = (
-            within(each, halo, POOLED_ROWS) for name, each in zip(Looked._fields, looked, strict=True) if name != "view"
-        )
+        coarse, total, valid, drift, *marks = (within(each, halo, POOLED_ROWS) for each in looked[1:])
         latent, _ = self.cvae.encode(looked.view, looked.valid, total, halo=halo, kept=POOLED_ROWS)
         unshifted, total = self.cvae.decode(latent), total.clamp_min(0.0)
         drift = along_rows(coarse, valid, unshifted, total, drift)

@@ -67,13 +67,12 @@ def runs_of(filters: Filters) -> list[Run]:
 
 def products(x: Tensor, columns: Tensor, runs: list[Run]) -> Tensor:
     """Spectra (..., channel) @ columns (channel, filter), run by run."""
-    seen = [x if _all(channels, x) else x[..., channels] for channels, _ in runs]
-    return torch.cat([each @ columns[run] for each, run in zip(seen, runs, strict=True)], -1)
+    return torch.cat([_seen(x, channels) @ columns[channels, filters] for channels, filters in runs], -1)
 
 
-def _all(channels: slice, x: Tensor) -> bool:
-    """A slice of everything would be a copy."""
-    return channels.stop - channels.start == channels_of(x)
+def _seen(x: Tensor, channels: slice) -> Tensor:
+    """Some channels of spectra; a slice of all of them would be a copy in ONNX Runtime."""
+    return x if channels.stop - channels.start == channels_of(x) else x[..., channels]
 
 
 def _cut(columns: Tensor, bounds: list[int]) -> list[Run]:

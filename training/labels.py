@@ -129,14 +129,8 @@ class Labels(nn.Module):
         total = total.index_put((at,), torch.where(spikes.found[:, None], over_energy(spikes.spectra), total[at]))
         spike = none.flatten().index_put((at,), spikes.found.long()).view_as(none)
         channel = none.flatten().index_put((at,), spikes.channel).view_as(none)
-        excess = torch.zeros_like(clean[..., :2])
-        return (
-            mended,
-            total.view(*none.shape, 1),
-            spike,
-            channel,
-            excess.flatten(0, 2).index_put((at,), spikes.excess).view_as(excess),
-        )
+        excess = torch.zeros_like(clean[..., :2]).flatten(0, 2).index_put((at,), spikes.excess)
+        return mended, total.view(*none.shape, 1), spike, channel, excess.view(*none.shape, 2)
 
 
 def _places(there: Tensor) -> Tensor:

@@ -61,7 +61,8 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     """
     graph.eval()
     bank, energy, device = graph.bank, graph.architecture.coarse_energy, graph.gain.device
-    bank.edges.copy_(every_edge(energy)[0])
+    edges = every_edge(energy)[0]
+    bank.edges.copy_(edges)
     for spread in (bank.moved.spread, *(each for _, each in bank.linear())):
         spread.fill_(1.0)
     share, total, latent = _thicker(graph, clean, lambda found: (found.share, found.total, found.latent))
@@ -83,7 +84,7 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     bank.mixtures.to("cpu").learn_left(three[_unsuspicious(z)], 9, spectra, energy.step_ev)
     bank.mixtures.learn_thinner(thinner[_unsuspicious(z_thinner)], 9)
     bank.to(device)
-    left, added = left_of(graph, spectra, every_edge(energy)[0])
+    left, added = left_of(graph, spectra, edges)
     bank.too_few.copy_(may_be_too_few(energy, spectra))
     bank.learn_edges(left.to(device), added.to(device), noise.to(device))
     *linear, shift, shift_3 = (_spread(each) for each in seen_at(graph, clean, 1.0, _filters))

@@ -13,17 +13,15 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from training.calibrate import LEARNED_FROM, without_anomalies
+from training.calibrate import LEARNED_FROM, said_of_map, without_anomalies
 from training.data import Role
 from training.scoring import ScoringGraph
 from training.standardise import FEWEST, CleanMaps
-from training.strips import strips
 
 LEAST_LEFT = 0.5
 """Of the pixels learned from; where fewer would be left, they are too many to be anomalies."""
 
 
-@torch.no_grad()
 def without_suspects(graph: ScoringGraph, clean: CleanMaps) -> CleanMaps:
     """The maps, pixels that stand far from all others and those beside them set apart; `clean` itself if none do.
 
@@ -50,9 +48,5 @@ def _learned_from(roles: Sequence[NDArray[np.int8]]) -> int:
 
 def _clean_scores(graph: ScoringGraph, counts: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scores of a map (row, column, energy), NaN where there is a label."""
-    graph.eval()
-    parts = []
-    for strip in strips(len(counts), graph.halo_rows):
-        seen = graph(torch.from_numpy(counts[strip.halo])[None].to(graph.gain.device))
-        parts.append(torch.where(seen.label == 0, seen.score, torch.nan)[0, strip.inner].cpu().numpy())
-    return np.concatenate(parts)
+    score, label = said_of_map(graph, counts, lambda scores: (scores.score, scores.label))
+    return torch.where(label == 0, score, torch.nan).numpy()

@@ -77,12 +77,14 @@ def test_of_a_clean_map_to_learn_from_nothing_is_set_apart(run):
     assert without_suspects(graph, clean) is clean
 
 
-def test_where_too_few_pixels_would_be_left_to_learn_from_none_is_set_apart(run):
+def test_where_too_few_pixels_would_be_left_to_learn_from_none_is_set_apart(run, monkeypatch):
     graph, _, _ = load_graph(run)
     scan = small_film(7, anomalous=True, rows=48, columns=48)
-    maps = training_set(scan.image.counts[:12, :12]).maps
+    maps = training_set(scan.image.counts[:16, :16]).maps
     clean = CleanMaps(maps, NoiseEstimate.of(fit_noise(scan.image.counts)))
     assert without_suspects(graph, clean) is clean
+    monkeypatch.setattr("training.suspects.FEWEST", 0)
+    assert without_suspects(graph, clean) is not clean, "there are suspects, and pixels enough without that limit"
 
 
 def test_a_map_that_holds_anomalies_is_learned_from_and_its_record_says_how_many(tmp_path):
