@@ -30,7 +30,7 @@ PIXELS = (1, 9, 1, 9, 1, 9, 0)
 HEARD, HEARD_OF_MOVES = 2.0, 2.25
 """Standard deviations in a channel, and of a moved edge, beyond which a pixel says no more in sums of 3 x 3."""
 AGREEMENT, LIFTED = 3.0, 3.5
-"""How many times its own evidence, or sigma more up to how many in all, a pixel gets of its 3 x 3: they flag none."""
+"""Of its 3 x 3 a pixel gets so many times its own evidence, or what is so far beyond the usual where that is more."""
 LEAST_LEFT = 0.05
 """Of what is left of the edge that most is left of, that must be left of one."""
 
@@ -184,12 +184,13 @@ class FilterBank(nn.Module):
         either_way = (one.maximum(-one * self.too_few) for one in (edge, edge_3))
         pairs = ((window, window_3), (edge, edge_3), found.shift)
         sizes = ((window.abs(), window_3.abs()), either_way, found.shift)
-        for (one, three), looked_at, signed in zip(pairs, sizes, (False, False, True), strict=True):
+        lifted = self.levels.strength(LIFTED)[1::2]
+        for (one, three), looked_at, signed, lift in zip(pairs, sizes, (False, False, True), lifted, strict=True):
             at, at_3 = (size.argmax(-1) for size in looked_at)
             alone, together = taken(one, at), taken(three, at_3)
             way = 1.0 if signed else together.sign()
             own = taken(one, at_3 + (channels_of(one) - channels_of(three))) * way
-            size, credited = together * way, torch.maximum(AGREEMENT * own, (AGREEMENT + own).clamp_max(LIFTED))
+            size, credited = together * way, (AGREEMENT * own).maximum(lift)
             z += [alone, together]
             strength += [alone if signed else alone.abs(), torch.minimum(size, credited).maximum(-size)]
             chosen += [at, at_3]

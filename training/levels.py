@@ -45,3 +45,7 @@ class Levels(nn.Module):
             table[1] + up * (table[2] - table[1]) + down * (table[0] - table[1]) for table in (self.middle, self.scale)
         )
         return (strength - middle) / scale.clamp_min(SMALLEST_SCALE)
+
+    def strength(self, level: float) -> Tensor:
+        """The strength (family,) that is so far beyond the usual at the training's dose."""
+        return self.middle[1] + level * self.scale[1]

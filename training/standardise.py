@@ -65,6 +65,7 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     bank.edges.copy_(edges)
     for spread in (bank.moved.spread, *(each for _, each in bank.linear())):
         spread.fill_(1.0)
+    bank.levels.scale.fill_(torch.inf)  # nothing is too far beyond the usual while that is looked for
     share, total, latent = _thicker(graph, clean, lambda found: (found.share, found.total, found.latent))
     bank.to("cpu")  # what is seen comes back on the CPU
     bank.moved.look_at(share * total)

@@ -17,42 +17,50 @@ from torch import nn
 from training.evaluation.subspace import robust_pca
 
 PATCH, LATENT, DENSE = 24, 48, 512
+TOGETHER = 4
+"""Patches of a batch: the paper's network takes half as long again with one at once, a quarter more with 16."""
 STEPS = 16
 """Channels that become one on the way down the paper's network; a spectrum is filled up to a multiple."""
 ORPCA_RANK = 5
 
 
 def paper_network(counts: NDArray[Any]) -> NDArray[np.float32]:
-    """Squared error of the paper's network, as published, PyTorch on all cores; (row, column).
+    """Squared error of the paper's network, as published, PyTorch on all cores, patch by patch; (row, column)."""
+    return _error_of_network(counts, at_once=1)
 
-    It takes patches of 24 x 24 pixels, side by side; a map of another size is filled up with 0.
-    """
+
+def paper_network_in_batches(counts: NDArray[Any]) -> NDArray[np.float32]:
+    """As `paper_network`, several patches at once."""
+    return _error_of_network(counts, at_once=TOGETHER)
+
+
+def _error_of_network(counts: NDArray[Any], *, at_once: int) -> NDArray[np.float32]:
+    """It takes patches of 24 x 24 pixels, side by side; a map of another size is filled up with 0."""
     rows, columns = counts.shape[:2]
     more = [(0, -size % unit) for size, unit in zip(counts.shape, (PATCH, PATCH, STEPS), strict=True)]
     filled = torch.from_numpy(np.pad(counts, more).astype(np.float32))
     network = _as_published(filled.shape[-1])
-    error = torch.zeros(filled.shape[:2])
+    patches = filled.unfold(0, PATCH, PATCH).unfold(1, PATCH, PATCH).permute(0, 1, 3, 4, 2)
+    errors = []
     with torch.inference_mode():
-        for row in range(0, rows, PATCH):
-            for column in range(0, columns, PATCH):
-                place = slice(row, row + PATCH), slice(column, column + PATCH)
-                patch = filled[place]
-                share = network(patch.permute(2, 0, 1)[None, None])[0, 0].softmax(0).permute(1, 2, 0)
-                error[place] = (patch - share * patch.sum(-1, keepdim=True)).square().sum(-1)
-    return error[:rows, :columns].numpy()
+        for batch in patches.flatten(0, 1).split(at_once):
+            share = network(batch[:, None])[:, 0].softmax(-1)
+            errors.append((batch - share * batch.sum(-1, keepdim=True)).square().sum(-1))
+    error = torch.cat(errors).unflatten(0, patches.shape[:2]).transpose(1, 2)
+    return error.reshape(filled.shape[:2])[:rows, :columns].numpy()
 
 
 @cache
 def _as_published(channels: int) -> nn.Sequential:
-    """Kernels, steps and widths of Sultanov et al. on a patch (1, 1, energy, row, column), with random weights.
+    """Kernels, steps and widths of Sultanov et al. on patches (patch, 1, row, column, energy), with random weights.
 
     The decoder mirrors the encoder; of the latent the mean alone goes on. Kept, since making it takes seconds.
     """
-    inner = 256, channels // STEPS, PATCH // 4, PATCH // 4
+    inner = 256, PATCH // 4, PATCH // 4, channels // STEPS
     size = prod(inner)
     layers = (
-        (1, 32, (7, 1, 1), (2, 1, 1), (3, 0, 0), (1, 0, 0)),
-        (32, 64, (5, 3, 3), (2, 1, 1), (2, 1, 1), (1, 0, 0)),
+        (1, 32, (1, 1, 7), (1, 1, 2), (0, 0, 3), (0, 0, 1)),
+        (32, 64, (3, 3, 5), (1, 1, 2), (1, 1, 2), (0, 0, 1)),
         (64, 128, (3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1)),
         (128, 256, (3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1)),
     )
