@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LARGEST_LEARNED = 4.0
+LARGEST_LEARNED = 10.0
 """Largest shift the head can name, in coarse channels; what is beyond is followed when scoring (scoring.py)."""
 SMALLEST_SHARE = 1e-9
 KEYS = 0.5 * torch.tensor([[1.0, -3.0, 3.0, -1.0], [-1.0, 4.0, -5.0, 2.0], [0.0, 1.0, 0.0, -1.0], [0.0, 0.0, 2.0, 0.0]])
