@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.shift import move, over_energy, over_row
+from training.shift import SMALLEST_SHARE, channels_of, move, over_energy, over_row
 
 ROW_STEPS = 3
 PIXEL_STEPS = 6
@@ -23,25 +23,29 @@ SMALLEST_STEP = 0.5
 SLIGHT = 1.0
 
 
-def along_rows(coarse: Tensor, valid: Tensor, unshifted: Tensor, total: Tensor, drift: Tensor) -> Tensor:
-    """The drift that explains each row's sum of counts best.
+def along_rows(coarse: Tensor, valid: Tensor, unshifted: Tensor, total: Tensor, drift: Tensor) -> tuple[Tensor, Tensor]:
+    """The drift that explains each row's sum of counts best, and what it changes the counts in the window by.
 
-    `unshifted` are the expected shares of `total` (..., 1) counts before any drift.
+    `unshifted` are the expected shares of `total` (..., 1) counts before any drift. The second is a factor (batch, row)
+    that takes the change out: with a steep background it would pass for a drift back.
     """
     counts = over_row(coarse, valid)[:, :, None]
     before = over_row(unshifted, valid * total[..., 0])[:, :, None]
+    there = over_energy(before)
     for _ in range(ROW_STEPS):
-        pull, weight, _ = _pull(counts, move(before, drift), SLIGHT)
+        moved = move(before, drift)
+        moved = moved * (there / over_energy(moved).clamp_min(SMALLEST_SHARE))
+        pull, weight, _ = _pull(counts, moved, there, SLIGHT)
         drift = drift + (pull / (weight + SLIGHT))[..., 0].clamp(-LARGEST_STEP, LARGEST_STEP)
-    return drift
+    return drift, (there / over_energy(move(before, drift)).clamp_min(SMALLEST_SHARE))[..., 0, 0]
 
 
-def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """What is left of the drift (batch, row) beside `expected`, as most of the row's pixels see it.
+def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, total: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """What is left of the drift (batch, row) beside `expected`, `total` (..., 1) in all, as most of its pixels see it.
 
     Also the counts (batch, row, column, energy) that are expected with it.
     """
-    pull, weight, twice = _pull(coarse, expected, floor)
+    pull, weight, twice = _pull(coarse, expected, total, floor)
     root = weight.sqrt().clamp_min(1e-6)
     z, most, both = pull / root, CLIP * valid, torch.stack((pull, weight), -1)
     left = torch.zeros_like(weight[..., :1])
@@ -53,9 +57,14 @@ def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, floor: float) -> 
     return left, (expected + twice * (0.5 * left[..., None, None])).clamp_min(0.0)
 
 
-def _pull(counts: Tensor, expected: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Gauss-Newton's numerator and denominator (batch, row, column) for a shift of `expected`; twice its change."""
+def _pull(counts: Tensor, expected: Tensor, total: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Gauss-Newton's numerator and denominator (batch, row, column) for a shift of `expected`; twice its change.
+
+    Both sum to `total` (..., 1): of a change only what is beside the spectrum itself can be seen.
+    """
     twice = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1))
     whitened = twice / (expected + floor)
     pull, weight = over_energy((counts - expected) * whitened), over_energy(twice * whitened)
-    return 0.5 * pull[..., 0], 0.25 * weight[..., 0], twice
+    in_all = expected[..., :1] + expected[..., 1:2] - expected[..., -2:-1] - expected[..., -1:]
+    beside = (weight - in_all * in_all / (total + floor * channels_of(expected))).clamp_min(0.0)
+    return 0.5 * pull[..., 0], 0.25 * beside[..., 0], twice

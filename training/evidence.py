@@ -120,9 +120,9 @@ class EvidenceGraph(nn.Module):
         coarse, total, valid, drift, *marks = (within(each, halo, POOLED_ROWS) for each in looked[1:])
         latent, _ = self.cvae.encode(looked.view, looked.valid, total, halo=halo, kept=POOLED_ROWS)
         unshifted, total = self.cvae.decode(latent), total.clamp_min(0.0)
-        drift = along_rows(coarse, valid, unshifted, total, drift)
-        expected = move(unshifted, drift).clamp_min(SMALLEST_SHARE) * total
-        left, share = of_pixels(coarse, valid, expected, FLOOR)
+        drift, kept = along_rows(coarse, valid, unshifted, total, drift)
+        expected = move(unshifted, drift).clamp_min(SMALLEST_SHARE) * (total * kept[..., None, None])
+        left, share = of_pixels(coarse, valid, expected, total, FLOOR)
         share = share / over_energy(share).clamp_min(SMALLEST_SHARE)
         expected = share * total
         sigma = (expected * (1.0 + self.over_dispersion * expected) + (FLOOR + self.floor)).sqrt()

@@ -14,6 +14,7 @@ from training.latent_distance import LatentDistance
 from training.levels import DOSES, Levels
 from training.mixtures import Mixtures
 from training.moved_edges import WINDOWS, MovedEdges
+from training.shift import move
 
 N, STEP_EV = 150, 1.0
 ENERGY = np.arange(N)
@@ -189,11 +190,25 @@ def test_a_row_that_moved_as_a_whole_is_followed_and_some_moved_pixels_are_no_dr
     counts = tensor(rng.poisson(row * 20))[None, None]
     before = tensor(np.broadcast_to(with_edge(70), (40, N)) * 20)[None, None]
     valid = torch.ones(1, 1, 40)
-    followed = along_rows(counts, valid, before, torch.ones(1, 1, 1, 1), torch.zeros(1, 1))
+    followed, _ = along_rows(counts, valid, before, torch.ones(1, 1, 1, 1), torch.zeros(1, 1))
     expected = tensor(np.broadcast_to(with_edge(70 + float(followed)) * 20, (40, N)))[None, None]
-    left, nudged = of_pixels(counts, valid, expected, 1.0)
+    left, nudged = of_pixels(counts, valid, expected, expected.sum(-1, keepdim=True), 1.0)
     assert float(nudged.sum()) == pytest.approx(float(expected.sum()), rel=1e-3)
     assert float(followed + left) == pytest.approx(drift, abs=0.12)
+
+
+@pytest.mark.parametrize("drift", [-3.0, -1.2, 2.0])
+def test_more_counts_in_the_window_for_a_steep_background_are_no_drift_back(drift):
+    def spectrum(moved):
+        return 1e4 * ((ENERGY - moved + 300) / 300) ** -3 + with_edge(90 + moved, 4000.0)
+
+    before, counts = (tensor(np.broadcast_to(spectrum(by), (1, 1, 40, N))) for by in (0.0, drift))
+    valid, total = torch.ones(1, 1, 40), counts.sum(-1, keepdim=True)
+    share = before / before.sum(-1, keepdim=True)
+    followed, kept = along_rows(counts, valid, share, total, torch.zeros(1, 1))
+    assert float(followed) == pytest.approx(drift, abs=0.02)
+    expected = move(share, followed) * total * kept[..., None, None]
+    assert float(expected.sum()) == pytest.approx(float(counts.sum()), rel=1e-4)
 
 
 def test_pooling_adds_up_three_by_three_and_nothing_beyond_the_map():
