@@ -1,6 +1,7 @@
 """Every family of evidence: what each finds where, and what is taken for its strength.
 
-Tensors are (batch, row, column, ...). The evidence of 3 x 3 pixels counts as far as the pixel itself agrees.
+Tensors are (batch, row, column, ...). Beyond what is nearly usual, the evidence of 3 x 3 pixels counts as far as
+the pixel itself agrees.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ PIXELS = (1, 9, 1, 9, 1, 9, 0)
 HEARD, HEARD_OF_MOVES = 2.0, 2.25
 """Standard deviations in a channel, and of a moved edge, beyond which a pixel says no more in sums of 3 x 3."""
 AGREEMENT, LIFTED = 3.0, 3.5
-"""Of its 3 x 3 a pixel gets so many times its own evidence, or what is so far beyond the usual where that is more."""
+"""Of its 3 x 3 a pixel gets so many times its own evidence or, where that is more, what is so far beyond the usual of
+its family, in units of `Levels`."""
 LEAST_LEFT = 0.05
 """Of what is left of the edge that most is left of, that must be left of one."""
 
@@ -177,14 +179,17 @@ class FilterBank(nn.Module):
         )
         return Evidence(three, tuple(linear), shift, numerators, informations, *self.latent(latent))
 
-    def peaks(self, found: Evidence, doubt: Tensor | float = 1.0) -> Peaks:
-        """Each family's strongest evidence; `doubt` (..., family) is how many times wider it spreads than is usual."""
+    def peaks(self, found: Evidence, dose: Tensor, doubt: Tensor | float = 1.0) -> Peaks:
+        """Each family's strongest evidence at the `dose` (..., 1) of the usual.
+
+        `doubt` (..., family) is how many times wider it spreads than is usual.
+        """
         z, strength, chosen = [], [], []
         window, window_3, edge, edge_3 = found.linear
         either_way = (one.maximum(-one * self.too_few) for one in (edge, edge_3))
         pairs = ((window, window_3), (edge, edge_3), found.shift)
         sizes = ((window.abs(), window_3.abs()), either_way, found.shift)
-        lifted = self.levels.strength(LIFTED)[1::2]
+        lifted = self.levels.strength(LIFTED, dose)[..., 1::2].unbind(-1)
         for (one, three), looked_at, signed, lift in zip(pairs, sizes, (False, False, True), lifted, strict=True):
             at, at_3 = (size.argmax(-1) for size in looked_at)
             alone, together = taken(one, at), taken(three, at_3)

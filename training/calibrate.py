@@ -33,7 +33,7 @@ MISTAKEN = 0.2
 """Of the scores that are left out as anomalies, the share that the bulk leads one to expect so far out anyway."""
 RARE = 0.005
 """Share of the scores that may stand far from all others in a clean map."""
-BROUGHT_OUT = 1.25
+BROUGHT_OUT = 1.2
 """How many times wider clean scores spread at the highest dose than sums of pixels show: those smooth over places a
 pixel wide that the network knows least, dose brings them out."""
 CHANCE = 0.2

@@ -25,7 +25,7 @@ foreign element away, for all that it is shown some to overlook."""
 DRIFTED = 0.4
 """Share of the crops whose rows have drifted, each by itself."""
 FURTHEST_EV, FURTHEST = 3.0, 6
-"""How far, in eV; in coarse channels at most."""
+"""How far, in eV to the nearest channel; in coarse channels at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,9 @@ def crops(maps: TrainingMaps, coarse_ev: float, config: TrainConfig, dice: torch
 
 
 def _drifted(coarse: Tensor, furthest: int, dice: torch.Generator) -> Tensor:
-    """A crop (row, column, coarse), each row moved by up to so many whole channels: its counts stay counts."""
+    """A crop (row, column, coarse), each row moved by up to so many whole channels: counts stay counts.
+
+    At the border they are repeated, as `move` does with what is expected of them.
+    """
     shift = torch.randint(-furthest, furthest + 1, (len(coarse),), generator=dice)
     return move(coarse[None], shift[None].to(coarse))[0]

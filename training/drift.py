@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.shift import SMALLEST_SHARE, channels_of, move, over_energy, over_row
+from training.shift import SMALLEST_SHARE, channels_of, move, move_share, over_energy, over_row
 
 ROW_STEPS = 3
 PIXEL_STEPS = 6
@@ -24,20 +24,19 @@ SLIGHT = 1.0
 
 
 def along_rows(coarse: Tensor, valid: Tensor, unshifted: Tensor, total: Tensor, drift: Tensor) -> tuple[Tensor, Tensor]:
-    """The drift that explains each row's sum of counts best, and what it changes the counts in the window by.
+    """The drift that explains each row's sum of counts best, and a factor (batch, row) that takes out what it adds.
 
-    `unshifted` are the expected shares of `total` (..., 1) counts before any drift. The second is a factor (batch, row)
-    that takes the change out: with a steep background it would pass for a drift back.
+    `unshifted` are the expected shares of `total` (..., 1) counts before any drift. A drift also moves counts into the
+    window: with a steep background they would pass for a drift back.
     """
     counts = over_row(coarse, valid)[:, :, None]
     before = over_row(unshifted, valid * total[..., 0])[:, :, None]
     there = over_energy(before)
+    share = before / there.clamp_min(SMALLEST_SHARE)
     for _ in range(ROW_STEPS):
-        moved = move(before, drift)
-        moved = moved * (there / over_energy(moved).clamp_min(SMALLEST_SHARE))
-        pull, weight, _ = _pull(counts, moved, there, SLIGHT)
+        pull, weight, _ = _pull(counts, move_share(share, drift) * there, there, SLIGHT)
         drift = drift + (pull / (weight + SLIGHT))[..., 0].clamp(-LARGEST_STEP, LARGEST_STEP)
-    return drift, (there / over_energy(move(before, drift)).clamp_min(SMALLEST_SHARE))[..., 0, 0]
+    return drift, 1.0 / over_energy(move(share, drift).clamp_min(SMALLEST_SHARE))[..., 0, 0]
 
 
 def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, total: Tensor, floor: float) -> tuple[Tensor, Tensor]:
@@ -60,7 +59,7 @@ def of_pixels(coarse: Tensor, valid: Tensor, expected: Tensor, total: Tensor, fl
 def _pull(counts: Tensor, expected: Tensor, total: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
     """Gauss-Newton's numerator and denominator (batch, row, column) for a shift of `expected`; twice its change.
 
-    Both sum to `total` (..., 1): of a change only what is beside the spectrum itself can be seen.
+    Both sum to `total` (..., 1), or nearly: of a change only what is beside the spectrum itself can be seen.
     """
     twice = F.pad(expected[..., :-2] - expected[..., 2:], (1, 1))
     whitened = twice / (expected + floor)

@@ -120,8 +120,8 @@ class EvidenceGraph(nn.Module):
         coarse, total, valid, drift, *marks = (within(each, halo, POOLED_ROWS) for each in looked[1:])
         latent, _ = self.cvae.encode(looked.view, looked.valid, total, halo=halo, kept=POOLED_ROWS)
         unshifted, total = self.cvae.decode(latent), total.clamp_min(0.0)
-        drift, kept = along_rows(coarse, valid, unshifted, total, drift)
-        expected = move(unshifted, drift).clamp_min(SMALLEST_SHARE) * (total * kept[..., None, None])
+        drift, factor = along_rows(coarse, valid, unshifted, total, drift)
+        expected = move(unshifted, drift).clamp_min(SMALLEST_SHARE) * (total * factor[..., None, None])
         left, share = of_pixels(coarse, valid, expected, total, FLOOR)
         share = share / over_energy(share).clamp_min(SMALLEST_SHARE)
         expected = share * total
@@ -133,8 +133,9 @@ class EvidenceGraph(nn.Module):
         """The third stage: the evidence of each pixel and of its 3 x 3."""
         valid, share, total, sigma, latent, drift, *_ = (within(each, halo) for each in expected[3:])
         evidence = self.bank(*expected[:4], latent, halo)
-        peaks = self.bank.peaks(evidence, self.bank.mixtures.doubt(share, total, PIXELS))
-        return Found(evidence, peaks, share, total, sigma, total / self.cvae.usual_total, latent, drift, valid)
+        dose = total / self.cvae.usual_total
+        peaks = self.bank.peaks(evidence, dose, self.bank.mixtures.doubt(share, total, PIXELS))
+        return Found(evidence, peaks, share, total, sigma, dose, latent, drift, valid)
 
     def looked_at(self, counts: Tensor, halo: Tensor | None = None) -> Looked:
         """The first stage of raw counts (batch, row, column, energy), float32, NaN where missing."""

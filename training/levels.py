@@ -36,16 +36,24 @@ class Levels(nn.Module):
     def forward(self, strength: Tensor, dose: Tensor) -> Tensor:
         """Strengths (..., family) as how far each is beyond the usual, in units common to all families.
 
-        `dose` (..., 1) is relative to the training's. Between `DOSES` its logarithm decides; below them nothing more is
-        known, above them what a wrong expectation adds goes on to grow.
+        `dose` (..., 1) is relative to the training's.
+        """
+        middle, scale = self._usual(dose)
+        return (strength - middle) / scale
+
+    def strength(self, level: float, dose: Tensor) -> Tensor:
+        """The strength (..., family) that is so far beyond the usual."""
+        middle, scale = self._usual(dose)
+        return middle + level * scale
+
+    def _usual(self, dose: Tensor) -> tuple[Tensor, Tensor]:
+        """Middle and scale (..., family). Between `DOSES` the logarithm of the dose decides.
+
+        Below them nothing more is known, above them what a wrong expectation adds goes on to grow.
         """
         steps = dose.clamp_min(1e-6).log() / math.log(DOSES[-1])
         up, down = steps.clamp(0.0, MOST_STEPS), (-steps).clamp(0.0, 1.0)
         middle, scale = (
             table[1] + up * (table[2] - table[1]) + down * (table[0] - table[1]) for table in (self.middle, self.scale)
         )
-        return (strength - middle) / scale.clamp_min(SMALLEST_SCALE)
-
-    def strength(self, level: float) -> Tensor:
-        """The strength (family,) that is so far beyond the usual at the training's dose."""
-        return self.middle[1] + level * self.scale[1]
+        return middle, scale.clamp_min(SMALLEST_SCALE)

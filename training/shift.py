@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LARGEST_LEARNED = 10.0
-"""Largest shift the head can name, in coarse channels; what is beyond is followed when scoring (scoring.py)."""
+LARGEST = 10.0
+"""Largest shift the head can name, in coarse channels; what it leaves is followed when scoring (drift.py)."""
 SMALLEST_SHARE = 1e-9
 KEYS = 0.5 * torch.tensor([[1.0, -3.0, 3.0, -1.0], [-1.0, 4.0, -5.0, 2.0], [0.0, 1.0, 0.0, -1.0], [0.0, 0.0, 2.0, 0.0]])
 """What f^3, f^2, f and 1 count for in the weights of x(e - 2) ... x(e + 1) at e - f (Keys, IEEE Trans. Acoust. 29, 1153
@@ -19,10 +19,13 @@ KEYS = 0.5 * torch.tensor([[1.0, -3.0, 3.0, -1.0], [-1.0, 4.0, -5.0, 2.0], [0.0,
 
 
 class RowShift(nn.Module):
-    """Reads a row's shift from its mean spectrum."""
+    """Reads a row's shift from its mean spectrum: `largest` is kept with the weights, which mean nothing without it."""
+
+    largest: Tensor
 
     def __init__(self, channels: int, hidden: int = 64) -> None:
         super().__init__()
+        self.register_buffer("largest", torch.tensor(LARGEST))
         self.hidden = nn.Linear(channels, hidden)
         self.readout = nn.Linear(hidden, 1)
 
@@ -35,7 +38,7 @@ class RowShift(nn.Module):
         # No tanh: vectorised, it rounds by an element's place in the batch, and a shift that differs in its last bit
         # moves every score of the row.
         h = over_energy(F.relu(self.hidden(x)) * self.readout.weight[0])[..., 0] + self.readout.bias
-        return LARGEST_LEARNED * h / (1.0 + h.abs())
+        return self.largest * h / (1.0 + h.abs())
 
 
 def move(spectra: Tensor, shift: Tensor) -> Tensor:

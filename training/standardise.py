@@ -5,7 +5,8 @@ Medians and inner quantiles throughout, because the map may hold the very anomal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from monitor.core.noise_draws import thinned
 from training.absorption import left_of
 from training.bank import FAMILIES
 from training.data import Role, TrainingMap
-from training.doses import summed
+from training.doses import SUMMED, summed
 from training.edge_shapes import every_edge, may_be_too_few
 from training.evidence import Found
 from training.levels import DOSES
@@ -39,6 +40,7 @@ LATENT_CARE = {0.25: 1.35, 1.0: 1.15, 4.0: 1.8}
 """Latents of a map that was learned from lie closer than those of another; their scale is made so much wider, the most
 at the doses that thinned and added pixels stand for."""
 LEAST_SPREAD = 0.5
+UNLIMITED = 1e6
 QUIET = 0.95
 """Share of the pixels that are unsuspicious in a family."""
 
@@ -65,7 +67,6 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
     bank.edges.copy_(edges)
     for spread in (bank.moved.spread, *(each for _, each in bank.linear())):
         spread.fill_(1.0)
-    bank.levels.scale.fill_(torch.inf)  # nothing is too far beyond the usual while that is looked for
     share, total, latent = _thicker(graph, clean, lambda found: (found.share, found.total, found.latent))
     bank.to("cpu")  # what is seen comes back on the CPU
     bank.moved.look_at(share * total)
@@ -93,6 +94,7 @@ def standardise(graph: ScoringGraph, clean: CleanMaps) -> None:
         spread.copy_(seen.clamp_min(LEAST_SPREAD))
     bank.moved.spread.copy_(torch.stack((shift, shift_3)).clamp_min(1.0))
     bank.tabulate()
+    bank.levels.scale.fill_(UNLIMITED)  # nothing is too far beyond the usual while that is looked for
     levels = [_level(dose, *seen_at(graph, clean, dose, lambda found: (found.peaks.strength,))) for dose in DOSES]
     usual = levels[DOSES.index(1.0)]
     assert usual is not None, "there are training pixels"
@@ -156,11 +158,25 @@ def seen_at(
         use *= (label == 0).to(use)
         if dose > 1.0:
             use, (coarse, valid) = summed(use[..., None], use)[1], summed(coarse, valid)
-        for strip in strips(len(coarse), graph.halo_rows):
-            found = graph.found(coarse[None, strip.halo], valid[None, strip.halo])
-            mask = (use[strip.core].to(coarse.device) > 0) & (found.valid[0, strip.inner] > 0)
-            parts.append(tuple(each[0, strip.inner][mask].cpu() for each in look(found)))
+        with _noise_of_sums(graph) if dose > 1.0 else nullcontext():
+            for strip in strips(len(coarse), graph.halo_rows):
+                found = graph.found(coarse[None, strip.halo], valid[None, strip.halo])
+                mask = (use[strip.core].to(coarse.device) > 0) & (found.valid[0, strip.inner] > 0)
+                parts.append(tuple(each[0, strip.inner][mask].cpu() for each in look(found)))
     return tuple(torch.cat(each) for each in zip(*parts, strict=True))
+
+
+@contextmanager
+def _noise_of_sums(graph: ScoringGraph) -> Iterator[None]:
+    """While it lasts the noise is that of sums: read out as often, and each pixel over-dispersed by itself."""
+    floor, over_dispersion = graph.floor.clone(), graph.over_dispersion.clone()
+    graph.floor.mul_(SUMMED**2)
+    graph.over_dispersion.div_(SUMMED**2)
+    try:
+        yield
+    finally:
+        graph.floor.copy_(floor)
+        graph.over_dispersion.copy_(over_dispersion)
 
 
 def _spread(z: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from training.shift import move
 
 N, STEP_EV = 150, 1.0
 ENERGY = np.arange(N)
+USUAL_DOSE = torch.ones(1)
 
 
 def with_edge(at, height=2000.0):
@@ -79,7 +80,7 @@ def test_a_neighbour_gets_too_little_to_be_flagged_of_what_its_neighbour_shows()
     bank = bank_for(mean[None])
     counts = np.broadcast_to(mean, (1, 7, 7, N)).copy()
     counts[0, 3, 3] = with_edge(93)
-    strength = bank.peaks(evidence_of(bank, counts, mean)).strength[0].amax(-1)
+    strength = bank.peaks(evidence_of(bank, counts, mean), USUAL_DOSE).strength[0].amax(-1)
     assert strength[3, 3] > 10
     assert strength.flatten().sort().values[-2] <= LIFTED
 
@@ -92,10 +93,10 @@ def test_neighbours_that_agree_lift_a_pixel_whose_own_noise_hides_a_weak_defect(
     counts[0, 3, 3] = mean
     found = evidence_of(bank, counts, mean)
     of_shift = slice(FAMILIES.index("shift"), FAMILIES.index("shift 3x3") + 1)
-    for scale in (1.0, 1.1):
-        bank.levels.scale.fill_(scale)
+    bank.levels.scale.copy_(torch.tensor([[0.9], [1.0], [1.1]]).expand_as(bank.levels.scale))
+    for dose, scale in zip(DOSES, (0.9, 1.0, 1.1), strict=True):
         lifted = LIFTED * scale
-        alone, together = bank.peaks(found).strength[0, ..., of_shift].unbind(-1)
+        alone, together = bank.peaks(found, torch.tensor([dose])).strength[0, ..., of_shift].unbind(-1)
         assert alone[3, 3] < 0.1 < lifted / AGREEMENT < alone[1, 1]
         assert float(together[3, 3]) == pytest.approx(lifted)
         assert lifted < AGREEMENT * alone[1, 1] * 0.9 < together[1, 1] <= AGREEMENT * alone[1, 1] + 1e-3
@@ -211,6 +212,19 @@ def test_more_counts_in_the_window_for_a_steep_background_are_no_drift_back(drif
     assert float(expected.sum()) == pytest.approx(float(counts.sum()), rel=1e-4)
 
 
+@pytest.mark.parametrize(("width", "background"), [(0.7, 1e-2), (0.7, 1e-3), (1.0, 1e-5)])
+def test_a_line_as_sharp_as_a_channel_on_next_to_nothing_is_followed(width, background):
+    def spectrum(moved):
+        return np.exp(-0.5 * ((ENERGY - 70 - moved) / width) ** 2) + background
+
+    for drift in (-1.6, -0.5, 0.3, 1.2):
+        before, counts = (tensor(np.broadcast_to(spectrum(by), (1, 1, 64, N))) for by in (0.0, drift))
+        total = torch.full((1, 1, 64, 1), 1e5)
+        share, counts = (each / each.sum(-1, keepdim=True) for each in (before, counts))
+        followed, _ = along_rows(counts * total, torch.ones(1, 1, 64), share, total, torch.zeros(1, 1))
+        assert float(followed) == pytest.approx(drift, abs=0.35)
+
+
 def test_pooling_adds_up_three_by_three_and_nothing_beyond_the_map():
     x = torch.arange(20.0).reshape(1, 4, 5, 1)
     by_hand = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), torch.ones(1, 1, 3, 3), padding=1).permute(0, 2, 3, 1)
@@ -249,7 +263,9 @@ def test_there_cannot_be_too_little_of_an_element_that_no_spectrum_has():
     lost = tensor(np.broadcast_to(1e4 * spectrum, (1, 5, 5, 300)).copy())
     chromium = bank.edges[:, -len(names) + names.index("Cr L3")]
     found = evidence_of(bank, lost - 100 * chromium, 1e4 * spectrum)
-    assert int(bank.peaks(found).chosen[0, 2, 2, 3]) != bank.edges.shape[1] - len(names) + names.index("Cr L3")
+    assert int(bank.peaks(found, USUAL_DOSE).chosen[0, 2, 2, 3]) != bank.edges.shape[1] - len(names) + names.index(
+        "Cr L3"
+    )
 
 
 def test_what_is_left_of_a_change_is_found_better_than_the_change_and_its_amount_is_true():

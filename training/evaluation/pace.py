@@ -18,7 +18,8 @@ from training.evaluation.subspace import robust_pca
 
 PATCH, LATENT, DENSE = 24, 48, 512
 TOGETHER = 4
-"""Patches of a batch: the paper's network takes half as long again with one at once, a quarter more with 16."""
+"""Patches of a batch. On two cores of an Intel Xeon, at 240 channels, the network took half as long again with one at
+once, and a quarter more with 16."""
 STEPS = 16
 """Channels that become one on the way down the paper's network; a spectrum is filled up to a multiple."""
 ORPCA_RANK = 5
@@ -43,7 +44,7 @@ def _error_of_network(counts: NDArray[Any], *, at_once: int) -> NDArray[np.float
     patches = filled.unfold(0, PATCH, PATCH).unfold(1, PATCH, PATCH).permute(0, 1, 3, 4, 2)
     errors = []
     with torch.inference_mode():
-        for batch in patches.flatten(0, 1).split(at_once):
+        for batch in (batch for row in patches for batch in row.split(at_once)):
             share = network(batch[:, None])[:, 0].softmax(-1)
             errors.append((batch - share * batch.sum(-1, keepdim=True)).square().sum(-1))
     error = torch.cat(errors).unflatten(0, patches.shape[:2]).transpose(1, 2)
