@@ -10,7 +10,6 @@ from torch import Tensor
 from training.config import TrainConfig
 from training.doses import SUMMED, summed, thinned
 from training.plural_scattering import rethickened
-from training.shift import move
 
 MORE_DOSE, LESS_DOSE = 0.2, 0.3
 """Shares of the crops that show four times the dose, and less of it."""
@@ -21,11 +20,6 @@ LEAST_LOSS_EV, MOST_LOSS_EV = 14.0, 28.0
 SCATTERED_AGAIN = (-0.2, 0.8)
 """How much of the spectrum after one more loss is added to them. A wider range teaches the network to explain more of a
 foreign element away, for all that it is shown some to overlook."""
-
-DRIFTED = 0.4
-"""Share of the crops whose rows have drifted, each by itself."""
-FURTHEST_EV, FURTHEST = 3.0, 6
-"""How far, in eV to the nearest channel; in coarse channels at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +34,8 @@ class TrainingMaps:
 def crops(maps: TrainingMaps, coarse_ev: float, config: TrainConfig, dice: torch.Generator) -> tuple[Tensor, Tensor]:
     """A batch of crops (batch, row, column, coarse) and masks, mirrored at random; maps are drawn by their size.
 
-    Some are made to less dose by thinning, some to more by adding up pixels, some to another thickness, and the rows of
-    some drift: the network is to know them all.
+    Some are made to less dose by thinning, some to more by adding up pixels, some to another thickness: the network is
+    to know them all.
     """
     areas = torch.tensor([m.numel() for m in maps.train], dtype=torch.float32)
     rows = min([config.crop_rows, *(m.shape[0] for m in maps.train)])
@@ -49,7 +43,7 @@ def crops(maps: TrainingMaps, coarse_ev: float, config: TrainConfig, dice: torch
     counts, masks = [], []
     for which in torch.multinomial(areas, config.batch, replacement=True, generator=dice).tolist():
         coarse, mask = maps.coarse[which], maps.train[which]
-        draw, share, thicker, drift = torch.rand(4, generator=dice).tolist()
+        draw, share, thicker = torch.rand(3, generator=dice).tolist()
         more = draw < MORE_DOSE and mask.shape[0] >= SUMMED * rows and mask.shape[1] >= SUMMED * columns
         height, width = (rows * SUMMED, columns * SUMMED) if more else (rows, columns)
         r = int(torch.randint(mask.shape[0] - height + 1, (), generator=dice))
@@ -64,17 +58,6 @@ def crops(maps: TrainingMaps, coarse_ev: float, config: TrainConfig, dice: torch
             amount, loss = torch.rand(2, generator=dice).tolist()
             amount = SCATTERED_AGAIN[0] + (SCATTERED_AGAIN[1] - SCATTERED_AGAIN[0]) * amount
             x = rethickened(x, amount, LEAST_LOSS_EV * (MOST_LOSS_EV / LEAST_LOSS_EV) ** loss, coarse_ev, dice)
-        if drift < DRIFTED:
-            x = _drifted(x, min(round(FURTHEST_EV / abs(coarse_ev)), FURTHEST), dice)
         counts.append(x * m[..., None])
         masks.append(m)
     return torch.stack(counts), torch.stack(masks)
-
-
-def _drifted(coarse: Tensor, furthest: int, dice: torch.Generator) -> Tensor:
-    """A crop (row, column, coarse), each row moved by up to so many whole channels: counts stay counts.
-
-    At the border they are repeated, as `move` does with what is expected of them.
-    """
-    shift = torch.randint(-furthest, furthest + 1, (len(coarse),), generator=dice)
-    return move(coarse[None], shift[None].to(coarse))[0]

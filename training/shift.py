@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LARGEST = 10.0
-"""Largest shift the head can name, in coarse channels; what it leaves is followed when scoring (drift.py)."""
+LARGEST, SLOPE = 10.0, 4.0
+"""Largest shift the head can name, in coarse channels; what it leaves is followed when scoring (drift.py). Small shifts
+are so many times what it reads."""
 SMALLEST_SHARE = 1e-9
 KEYS = 0.5 * torch.tensor([[1.0, -3.0, 3.0, -1.0], [-1.0, 4.0, -5.0, 2.0], [0.0, 1.0, 0.0, -1.0], [0.0, 0.0, 2.0, 0.0]])
 """What f^3, f^2, f and 1 count for in the weights of x(e - 2) ... x(e + 1) at e - f (Keys, IEEE Trans. Acoust. 29, 1153
@@ -38,7 +39,7 @@ class RowShift(nn.Module):
         # No tanh: vectorised, it rounds by an element's place in the batch, and a shift that differs in its last bit
         # moves every score of the row.
         h = over_energy(F.relu(self.hidden(x)) * self.readout.weight[0])[..., 0] + self.readout.bias
-        return self.largest * h / (1.0 + h.abs())
+        return SLOPE * h / (1.0 + SLOPE * h.abs() / self.largest)
 
 
 def move(spectra: Tensor, shift: Tensor) -> Tensor:

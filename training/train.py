@@ -28,6 +28,7 @@ from training.crops import TrainingMaps
 from training.data import Role, TrainingSet
 from training.device import available_cores, pick_device
 from training.evidence import NETWORKS
+from training.given_drift import teach
 from training.labels import SATURATED
 from training.loop import Progress, fit
 from training.model import Architecture
@@ -85,6 +86,7 @@ def train_run(
     noise_of_counts = fit_noise(data.maps[0].counts)
     graph, maps = prepare(data, config, device, noise_of_counts)
     history = fit(graph, maps, config, checkpoint=run / CHECKPOINT, report=report)
+    teach(graph.cvae, maps, config)
     noise = NoiseEstimate.of(noise_of_counts)
     clean = CleanMaps(data.maps, noise)
     standardise(graph, clean)

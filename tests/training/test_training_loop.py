@@ -7,7 +7,6 @@ from monitor.core.errors import ModelError
 from monitor.core.noise_fit import fit_noise
 from training.config import TrainConfig
 from training.loop import fit
-from training.shift import move
 from training.train import prepare
 
 CONFIG = TrainConfig(steps=12, batch=2, crop_rows=6, crop_columns=8, validate_every=4, checkpoint_s=1e-6)
@@ -86,15 +85,3 @@ def test_with_either_network_and_any_loss_it_learns_and_the_latent_does_not_coll
     with torch.inference_mode():
         latent = graph.cvae.eval()(maps.coarse[0][None], maps.train[0][None]).mean
     assert float(latent.std((0, 2, 3, 4)).max()) > 0.5
-
-
-def test_a_drift_that_the_map_never_had_is_read_from_the_rows_of_another_specimen(data):
-    config = CONFIG.model_copy(update={"steps": 120, "crop_columns": 12, "validate_every": 120})
-    graph, maps = prepare(data, config, CPU, fit_noise(data.maps[0].counts))
-    fit(graph, maps, config)
-    counts = torch.from_numpy(small_film(2).image.counts.astype(np.float32))[None]
-    coarse, valid, _ = graph.eval().effective(counts)
-    drift = torch.linspace(-3, 3, counts.shape[1]).round()[None]
-    with torch.no_grad():
-        read = graph.cvae.drift(move(coarse, drift), valid)
-    assert np.corrcoef(read[0], drift[0])[0, 1] > 0.9
