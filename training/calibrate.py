@@ -29,6 +29,9 @@ KNOTS = 200
 SHAPE_LIMITS = (-0.07, 0.1)
 """Of the Pareto tail. Near z standard deviations the largest of many Gaussian deviates has about -1 / z^2 (Leadbetter,
 Lindgren and Rootzen, 1983); what is heavier than 0.1 is left to anomalies."""
+TAILS = ((2000, 0.04), (300, 0.1), (0, 0.2))
+"""From how many pixels on which share of the scores is the tail. Pixels that neighbours lift (`training.bank`) pile up
+at p = .04: a tail that held them was told too short."""
 MISTAKEN = 0.2
 """Of the scores that are left out as anomalies, the share that the bulk leads one to expect so far out anyway."""
 RARE = 0.005
@@ -113,7 +116,7 @@ def fit_calibration(score: NDArray[np.floating], counts: NDArray[np.floating]) -
     """Conformal p-values of clean scores (pixel,), a generalised Pareto beyond them; `counts` (pixel,) are totals."""
     s = without_anomalies(np.sort(score.astype(np.float64)))
     n = s.size
-    tail_share = 0.1 if n >= 300 else 0.2
+    tail_share = next(share for least, share in TAILS if n >= least)
     p = (n - np.arange(n)) / (n + 1.0)
     first = min(int(np.ceil(n * (1 - tail_share))), n - 1)
     threshold, p_at = s[first], p[first]
