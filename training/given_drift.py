@@ -23,7 +23,6 @@ MOVED = 0.7
 STEPS, RATE = 400, 3e-3
 
 
-@torch.enable_grad()
 def teach(net: Network, maps: TrainingMaps, config: TrainConfig) -> None:
     """Teach the head to read what rows are moved by, on top of the drift that it reads in them as they are.
 

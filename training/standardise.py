@@ -6,7 +6,7 @@ Medians and inner quantiles throughout, because the map may hold the very anomal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -158,7 +158,7 @@ def seen_at(
         use *= (label == 0).to(use)
         if dose > 1.0:
             use, (coarse, valid) = summed(use[..., None], use)[1], summed(coarse, valid)
-        with _noise_of_sums(graph) if dose > 1.0 else nullcontext():
+        with _noise_of_sums(graph, SUMMED**2 if dose > 1.0 else 1):
             for strip in strips(len(coarse), graph.halo_rows):
                 found = graph.found(coarse[None, strip.halo], valid[None, strip.halo])
                 mask = (use[strip.core].to(coarse.device) > 0) & (found.valid[0, strip.inner] > 0)
@@ -167,11 +167,11 @@ def seen_at(
 
 
 @contextmanager
-def _noise_of_sums(graph: ScoringGraph) -> Iterator[None]:
-    """While it lasts the noise is that of sums: read out as often, and each pixel over-dispersed by itself."""
+def _noise_of_sums(graph: ScoringGraph, pixels: int) -> Iterator[None]:
+    """While it lasts the noise is that of sums: read out as often, and each of the pixels over-dispersed by itself."""
     floor, over_dispersion = graph.floor.clone(), graph.over_dispersion.clone()
-    graph.floor.mul_(SUMMED**2)
-    graph.over_dispersion.div_(SUMMED**2)
+    graph.floor.mul_(pixels)
+    graph.over_dispersion.div_(pixels)
     try:
         yield
     finally:

@@ -32,7 +32,8 @@ def test_a_drift_that_the_map_never_had_is_read_from_the_rows_of_another_specime
     moved, before = move(coarse, given), {name: each.clone() for name, each in net.state_dict().items()}
     with torch.no_grad():
         as_it_is, untaught = net.drift(coarse, valid), net.drift(moved, valid)
-        teach(net, maps, CONFIG)
+    teach(net, maps, CONFIG)
+    with torch.no_grad():
         taught = net.drift(moved, valid)
     assert (untaught - as_it_is - given).abs().max() > 2
     assert (taught - as_it_is - given).abs().max() < 0.5
