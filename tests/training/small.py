@@ -43,6 +43,7 @@ def training_set(counts, config=None):
 def untrained_graph(channels=CHANNELS, mean=None, seed=0, step_ev=1.0):
     torch.manual_seed(seed)
     graph = ScoringGraph(Architecture(channels=channels, step_ev=step_ev, widths=(4, 8, 8), latent=3))
+    graph.cvae.row_shift.readout.reset_parameters()  # rows that drift, as those of a trained one
     graph.set_mean(torch.ones(channels) * 100 if mean is None else torch.as_tensor(mean, dtype=torch.float32))
     graph.cvae.usual_total.fill_(1e5)
     return graph.eval()

@@ -23,6 +23,13 @@ def learned():
     return graph, maps
 
 
+def test_before_it_learns_the_head_leaves_every_row_where_it_is():
+    data = training_set(small_film(1).image.counts)
+    graph, _ = prepare(data, CONFIG, torch.device("cpu"), fit_noise(data.maps[0].counts))
+    coarse, valid, _ = graph.effective(torch.from_numpy(data.maps[0].counts)[None])
+    assert torch.equal(graph.cvae.drift(coarse, valid), torch.zeros(1, coarse.shape[1]))
+
+
 def test_a_drift_that_the_map_never_had_is_read_from_the_rows_of_another_specimen(learned):
     graph, maps = learned
     net = graph.eval().cvae
