@@ -30,9 +30,9 @@ PIXELS = (1, 9, 1, 9, 1, 9, 0)
 """Of which each adds up counts."""
 HEARD, HEARD_OF_MOVES = 2.0, 2.25
 """Standard deviations in a channel, and of a moved edge, beyond which a pixel says no more in sums of 3 x 3."""
-AGREEMENT, LIFTED = 3.0, 3.5
-"""Of its 3 x 3 a pixel gets so many times its own evidence or, where that is more, what is so far beyond the usual of
-its family, in units of `Levels`."""
+AGREEMENT, LIFTED = 3.0, (0.0, 3.48, 0.0, 3.5, 0.0, 3.49, 0.0)
+"""Of its 3 x 3 a pixel gets so many times its own evidence or, if more, what is so far beyond the usual of each family
+in units of `Levels`: not of all the same, or rounding would decide by which of two it is called."""
 LEAST_LEFT = 0.05
 """Of what is left of the edge that most is left of, that must be left of one."""
 
@@ -77,6 +77,7 @@ class FilterBank(nn.Module):
     edges: Tensor
     edge_counts: Tensor
     too_few: Tensor
+    lifted: Tensor
 
     def __init__(self, energy: EnergyAxis, latent: int) -> None:
         super().__init__()
@@ -96,6 +97,7 @@ class FilterBank(nn.Module):
         self.latent = LatentDistance(latent, channels)
         self.mixtures = Mixtures(channels)
         self.levels = Levels(len(FAMILIES))
+        self.register_buffer("lifted", torch.tensor(LIFTED), persistent=False)
         sizes = [at.numel() for _, at, _ in self._shapes] + 2 * [self.moved.filter_at().numel()]
         first = torch.tensor([0, *sizes]).cumsum(0)
         row = torch.arange(int(first[-1]) + channels)
@@ -189,7 +191,7 @@ class FilterBank(nn.Module):
         either_way = (one.maximum(-one * self.too_few) for one in (edge, edge_3))
         pairs = ((window, window_3), (edge, edge_3), found.shift)
         sizes = ((window.abs(), window_3.abs()), either_way, found.shift)
-        lifted = self.levels.strength(LIFTED, dose)[..., 1::2].unbind(-1)
+        lifted = self.levels.strength(self.lifted, dose)[..., 1::2].unbind(-1)
         for (one, three), looked_at, signed, lift in zip(pairs, sizes, (False, False, True), lifted, strict=True):
             at, at_3 = (size.argmax(-1) for size in looked_at)
             alone, together = taken(one, at), taken(three, at_3)

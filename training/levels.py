@@ -41,8 +41,8 @@ class Levels(nn.Module):
         middle, scale = self._usual(dose)
         return (strength - middle) / scale
 
-    def strength(self, level: float, dose: Tensor) -> Tensor:
-        """The strength (..., family) that is so far beyond the usual."""
+    def strength(self, level: Tensor, dose: Tensor) -> Tensor:
+        """The strength (..., family) that is as far beyond the usual as `level` (family,) says."""
         middle, scale = self._usual(dose)
         return middle + level * scale
 
