@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from monitor.core.calibration import discovery_threshold
-from training.device import available_cores
 from training.evaluation.method import Method, Scored
 from training.evaluation.metrics import (
     ashman_d,
@@ -30,11 +28,10 @@ DEFAULT_FDR = 0.01
 def compare(title: str, trials: Sequence[Trial], methods: Sequence[Method]) -> Comparison:
     """Figures of every method that can judge all `trials`, one kind of scene in several specimens."""
     figures = []
-    with ThreadPoolExecutor(available_cores()) as pool:
-        for method in methods:
-            scored = [judged for judged in pool.map(method.judge, trials) if judged is not None]
-            if len(scored) == len(trials):
-                figures.append(figures_of(method, trials, scored))
+    for method in methods:
+        scored = [judged for trial in trials if (judged := method.judge(trial)) is not None]
+        if len(scored) == len(trials):
+            figures.append(figures_of(method, trials, scored))
     return Comparison(
         title=title,
         seeds=[trial.seed for trial in trials],
