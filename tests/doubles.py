@@ -23,7 +23,7 @@ def a_card(energy=AXIS, halo_rows=1):
         labels=["", "spike", "vacuum", "saturated"],
         evidence_units=["counts", "eV", "eV", "counts"],
         calibration=Calibration(
-            pixels=100,
+            pixels=10_000,
             counts_per_pixel=(1.0, 1e9),
             knots_score=[0.0, 3.0],
             knots_p=[1.0, 0.1],

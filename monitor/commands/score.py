@@ -44,7 +44,7 @@ def score(
     image = read_spectrum_image(file)
     total = total_counts(image)
     maps = score_map(scorer, image, received=~np.isnan(total), name=file.name, quiet=quiet or as_json)
-    flag = maps.flag(rule.threshold(maps.p_value, maps.p_value.size))
+    flag = maps.flag(rule.threshold(maps.p_value, maps.p_value.size, scorer.card.calibration))
     results = ScoreMaps(**maps.results(flag), card=scorer.card.to_json(), total=total)
     write_score_maps(output, results, image)
     labels = maps.labelled(scorer.card.labels)

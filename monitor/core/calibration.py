@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALLEST_P = 1e-30
+PIXELS_A_WITNESS = 4
+"""Scores of neighbours share counts: so many pixels in the tail tell as much of it as one that stands alone. Over eight
+trainings the logarithm of the share of clean pixels beyond p = .001 scattered by .41; for their 9,216 pixels this says
+.40."""
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +44,17 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         decay = np.exp(-excess) if abs(shape) < 1e-9 else np.maximum(1 + shape * excess, 0.0) ** (-1 / shape)
         p = np.where(s > self.tail.threshold, self.tail.p_at_threshold * decay, p)
         return np.where(np.isnan(s), np.nan, np.clip(p, SMALLEST_P, 1.0)).astype(np.float32)
+
+    def raised(self, p_values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """`p_values` of this calibration, each made larger by one standard error; same shape and order, NaN stays.
+
+        The tail has an uncertain height and an uncertain decay, which counts for more the farther out. Conformal
+        p-values hold on average over calibrations; a scan has one (Bates et al., section 3).
+        """
+        p = np.asarray(p_values, dtype=np.float64)
+        witnesses = max(self.pixels * self.tail.p_at_threshold / PIXELS_A_WITNESS, 1.0)
+        beyond = np.log(np.maximum(self.tail.p_at_threshold / p, 1.0))
+        return np.minimum(p * np.exp(np.sqrt((1 + beyond**2) / witnesses)), 1.0)
 
 
 def discovery_threshold(p_values: NDArray[np.floating], fdr: float) -> float:

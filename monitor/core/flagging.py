@@ -7,14 +7,14 @@ its whole map is judged at once: flags of a finished scan depend on its maps alo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.axes import ScanGrid
-from monitor.core.calibration import discovery_threshold
+from monitor.core.calibration import Calibration, discovery_threshold
 from monitor.core.errors import UsageError
 from monitor.core.online import BatchBH
 
@@ -44,15 +44,12 @@ class FlagRule(msgspec.Struct, frozen=True, kw_only=True):
             return cls(fdr=DEFAULT_FDR)
         return cls(fdr=fdr, false_flags=false_flags)
 
-    def threshold(self, p_values: NDArray[np.floating], pixels: int) -> float:
-        """The p-value up to which pixels of a finished map of `pixels` pixels are flagged; 0.0 flags none."""
-        if self.fdr is not None:
-            return min(discovery_threshold(p_values, self.fdr), LARGEST_P)
-        return self._fixed(pixels)
-
-    def _fixed(self, pixels: int) -> float:
-        assert self.false_flags is not None
-        return min(self.false_flags / pixels, LARGEST_P)
+    def threshold(self, p_values: NDArray[np.floating], pixels: int, calibration: Calibration) -> float:
+        """The p-value of `calibration` up to which a finished map of `pixels` pixels is flagged; 0.0 flags none."""
+        if (fdr := self.fdr) is None:
+            assert self.false_flags is not None
+            return min(self.false_flags / pixels, LARGEST_P)
+        return _threshold_of(p_values, calibration, lambda raised: discovery_threshold(raised, fdr))
 
     def __str__(self) -> str:
         if self.fdr is not None:
@@ -63,8 +60,9 @@ class FlagRule(msgspec.Struct, frozen=True, kw_only=True):
 class RunningFlags:
     """Thresholds of the rows of one open scan: each row keeps the one that it got with its first final score."""
 
-    def __init__(self, rule: FlagRule, grid: ScanGrid) -> None:
+    def __init__(self, rule: FlagRule, grid: ScanGrid, calibration: Calibration) -> None:
         self._grid = grid
+        self._calibration = calibration
         self._order: list[int] = []
         self._begin(rule)
 
@@ -100,6 +98,14 @@ class RunningFlags:
         self._thresholds = np.zeros(self._grid.rows, np.float32)
 
     def _threshold(self, p_values: NDArray[np.floating], *, spend: bool = True) -> float:
-        if self._online is None:
-            return self._rule.threshold(p_values, self._grid.pixels)
-        return min(self._online.test(p_values, spend=spend), LARGEST_P)
+        if (online := self._online) is None:
+            return self._rule.threshold(p_values, self._grid.pixels, self._calibration)
+        return _threshold_of(p_values, self._calibration, lambda raised: online.test(raised, spend=spend))
+
+
+def _threshold_of(
+    p_values: NDArray[np.floating], calibration: Calibration, test: Callable[[NDArray[np.float64]], float]
+) -> float:
+    """The largest p-value that `test` flags; it sees each raised by how uncertain the calibration is."""
+    raised = calibration.raised(p_values)
+    return float(p_values[raised <= min(test(raised), LARGEST_P)].max(initial=0.0))

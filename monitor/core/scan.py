@@ -82,7 +82,7 @@ class Scan:
         self.card = card
         self._planner = StripPlanner(started.grid.rows, card.halo[0])
         self._resample: Resampler | None = None
-        self._running = RunningFlags(record.rule, started.grid)
+        self._running = RunningFlags(record.rule, started.grid, card.calibration)
         self._final: NDArray[np.float32] | None = None
         self._flagged: NDArray[np.bool_] | None = None
         self._regions: list[FlaggedRegion] | None = None
@@ -211,8 +211,9 @@ class Scan:
         if self.open:
             return self._running.thresholds()
         if self._final is None:
-            grid = self.started.grid
-            self._final = np.full(grid.rows, self.record.rule.threshold(self.maps.p_value, grid.pixels), np.float32)
+            grid, calibration = self.started.grid, self.card.calibration
+            threshold = self.record.rule.threshold(self.maps.p_value, grid.pixels, calibration)
+            self._final = np.full(grid.rows, threshold, np.float32)
         return self._final
 
     def flagged(self) -> NDArray[np.bool_]:

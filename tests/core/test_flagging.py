@@ -1,5 +1,6 @@
 """One threshold, stated in two ways; rows judged as they come, and the whole map at the end."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -8,10 +9,11 @@ from monitor.core.calibration import discovery_threshold
 from monitor.core.errors import UsageError
 from monitor.core.flagging import FlagRule, RunningFlags
 from tests.core.test_session import Bench
-from tests.doubles import MemoryShelf
+from tests.doubles import MemoryShelf, a_card
 from tests.streams import a_map, block, end, rows_of, start
 
 GRID = ScanGrid(rows=4, columns=50)
+WELL_KNOWN = msgspec.structs.replace(a_card().calibration, pixels=10**9)
 
 
 def some_p(seed=0):
@@ -41,13 +43,20 @@ def test_without_a_wish_one_flag_in_a_hundred_may_be_false():
 
 def test_a_number_of_false_flags_is_what_clean_scans_have_on_average():
     rng, rule = np.random.default_rng(5), FlagRule(false_flags=2.0)
-    flags = [(p <= rule.threshold(p, p.size)).sum() for p in rng.uniform(size=(400, 1000))]
+    flags = [(p <= rule.threshold(p, p.size, WELL_KNOWN)).sum() for p in rng.uniform(size=(400, 1000))]
     assert np.mean(flags) == pytest.approx(2.0, abs=3 * np.sqrt(2 / 400))
 
 
 def test_a_rule_never_reaches_pixels_that_are_merely_labelled():
-    assert FlagRule(false_flags=1e6).threshold(np.ones(10), 10) < 1
-    assert FlagRule(fdr=0.99).threshold(np.full(10, 0.98), 10) < 1
+    assert FlagRule(false_flags=1e6).threshold(np.ones(10), 10, WELL_KNOWN) < 1
+    assert FlagRule(fdr=0.99).threshold(np.full(10, 0.98), 10, WELL_KNOWN) < 1
+
+
+def test_the_less_a_calibration_is_known_by_the_lower_a_p_value_has_to_be():
+    p, rule = np.append(np.full(990, 0.5), np.geomspace(1e-9, 1e-2, 10)), FlagRule(fdr=0.05)
+    thresholds = [rule.threshold(p, p.size, msgspec.structs.replace(WELL_KNOWN, pixels=n)) for n in (10**9, 3000, 200)]
+    assert thresholds[0] == discovery_threshold(p, 0.05)
+    assert thresholds[0] > thresholds[1] > thresholds[2] > 0
 
 
 def test_a_rules_words_name_it():
@@ -56,13 +65,13 @@ def test_a_rules_words_name_it():
 
 
 def test_a_number_of_false_flags_judges_every_row_alike_while_it_comes():
-    running = RunningFlags(FlagRule(false_flags=4.0), GRID)
+    running = RunningFlags(FlagRule(false_flags=4.0), GRID, WELL_KNOWN)
     running.scored([2], some_p())
     assert running.thresholds().tolist() == pytest.approx([0, 0, 4 / 200, 0])
 
 
 def test_a_row_keeps_the_threshold_of_its_first_score():
-    running, p = RunningFlags(FlagRule(fdr=0.1), GRID), some_p()
+    running, p = RunningFlags(FlagRule(fdr=0.1), GRID, WELL_KNOWN), some_p()
     running.scored([1], p)
     before = running.thresholds()[1]
     running.scored([1], np.full_like(p, 0.5))
@@ -70,7 +79,7 @@ def test_a_row_keeps_the_threshold_of_its_first_score():
 
 
 def test_a_row_without_a_score_is_not_judged_yet():
-    running, p = RunningFlags(FlagRule(fdr=0.1), GRID), some_p()
+    running, p = RunningFlags(FlagRule(fdr=0.1), GRID, WELL_KNOWN), some_p()
     running.scored([1], np.full_like(p, np.nan))
     assert running.thresholds()[1] == 0
     running.scored([1], p)
@@ -79,7 +88,10 @@ def test_a_row_without_a_score_is_not_judged_yet():
 
 def test_after_a_change_of_the_rule_rows_stand_as_if_they_had_come_under_it_in_their_order():
     p = some_p()
-    changed, fresh = RunningFlags(FlagRule(fdr=1e-6), GRID), RunningFlags(FlagRule(fdr=0.2), GRID)
+    changed, fresh = (
+        RunningFlags(FlagRule(fdr=1e-6), GRID, WELL_KNOWN),
+        RunningFlags(FlagRule(fdr=0.2), GRID, WELL_KNOWN),
+    )
     for row in (3, 1, 0):
         changed.scored([row], p)
         fresh.scored([row], p)
@@ -105,7 +117,8 @@ def test_a_finished_scan_is_flagged_by_its_whole_map_whatever_the_order_of_its_r
     forth, back = feed(range(20)).scan(), feed(range(19, -1, -1)).scan()
     assert forth.flagged().any()
     np.testing.assert_array_equal(forth.flagged(), back.flagged())
-    np.testing.assert_array_equal(forth.flagged(), forth.maps.p_value <= discovery_threshold(forth.maps.p_value, 0.05))
+    raised = forth.card.calibration.raised(forth.maps.p_value)
+    np.testing.assert_array_equal(forth.flagged(), raised <= discovery_threshold(raised, 0.05))
 
 
 def test_an_open_scan_is_flagged_row_by_row_and_says_by_which_rule():

@@ -1,5 +1,6 @@
 """From scores to p-values, flags, regions and their energies."""
 
+import msgspec
 import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
@@ -23,6 +24,26 @@ def test_p_values_fall_with_the_score_and_meet_at_the_tail():
     assert calibration.p_values(np.array([3.0]))[0] == pytest.approx(0.1)
     assert calibration.p_values(np.array([3.5]))[0] == pytest.approx(0.1 * np.exp(-1), rel=1e-5)
     assert np.isnan(calibration.p_values(np.array([np.nan]))[0])
+
+
+def raised_by(pixels, p):
+    return msgspec.structs.replace(a_card().calibration, pixels=pixels).raised(p)
+
+
+def test_an_uncertain_calibration_raises_p_values_and_keeps_their_order_and_their_gaps():
+    p = np.append(np.geomspace(1e-30, 1.0, 200), np.nan)
+    few, many = raised_by(300, p), raised_by(30_000, p)
+    for raised in (few, many):
+        assert (np.diff(raised[:-1]) >= 0).all()
+        assert raised[-2] == 1.0
+        assert np.isnan(raised[-1])
+    assert (few[:-2] > many[:-2]).all()
+    assert (many[:-2] > p[:-2]).all()
+
+
+def test_what_lies_farther_out_is_raised_the_more():
+    p = np.array([1e-2, 1e-3, 1e-6])
+    assert (np.diff(raised_by(9000, p) / p) > 0).all()
 
 
 @pytest.mark.parametrize("fdr", [0.01, 0.05, 0.3])

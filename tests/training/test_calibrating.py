@@ -84,3 +84,16 @@ def test_pixels_learned_by_heart_are_spread_as_those_held_out_but_not_by_chance(
 def test_too_few_pixels_held_out_say_nothing_of_those_learned_from():
     learned = torch.linspace(0, 1, 800)
     assert torch.equal(widened(learned, torch.linspace(0, 9, 20)), learned)
+
+
+def test_raised_by_their_uncertainty_few_calibrations_promise_more_than_they_hold():
+    level, too_low = 1e-3, {"as they are": 0, "raised": 0}
+    for seed in range(100):
+        scores = np.repeat(np.random.default_rng(seed).exponential(size=750), 4)  # neighbours that share their counts
+        calibration = fit_calibration(scores, COUNTS)
+        tried = np.linspace(4, 14, 1000)
+        p = calibration.p_values(tried)
+        for name, said in (("as they are", p), ("raised", calibration.raised(p))):
+            too_low[name] += np.exp(-tried[np.argmax(said <= level)]) > level
+    assert too_low["as they are"] > 45
+    assert too_low["raised"] < 35

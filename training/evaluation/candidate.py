@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from monitor.core.axes import EnergyAxis
+from monitor.core.calibration import Calibration
 from monitor.core.errors import DataError
 from monitor.core.resampling import Resampler, resampler
 from monitor.core.strips import Strip
@@ -21,10 +22,14 @@ from training.train import load_graph
 
 
 class Judgement(NamedTuple):
-    """Score and p-value (row, column) and expected counts (row, column, energy)."""
+    """Score and p-value (row, column) and expected counts (row, column, energy).
+
+    `raised`: the p-values that flags go by (`Calibration.raised`).
+    """
 
     score: NDArray[np.float32]
     p_value: NDArray[np.float32]
+    raised: NDArray[np.float64]
     expected: NDArray[np.float32]
 
 
@@ -54,7 +59,7 @@ class RunCandidate:
         with torch.inference_mode():
             scores = score_map(self._graph, np.ascontiguousarray(counts, dtype=np.float32))
         score = scores.score.numpy()
-        return Judgement(score, self._outcome.calibration.p_values(score), scores.expected.numpy())
+        return _judged(score, scores.expected.numpy(), self._outcome.calibration)
 
 
 class ModelCandidate:
@@ -71,11 +76,15 @@ class ModelCandidate:
         assert isinstance(same, Resampler), "an axis covers itself"
         strips = self._scorer.strips(counts, np.isfinite(counts.sum(-1)), same)
         score, expected = zip(*(said for _, said in self._scorer.over(strips, self._of)), strict=True)
-        whole = np.concatenate(score)
-        return Judgement(whole, card.calibration.p_values(whole), np.concatenate(expected))
+        return _judged(np.concatenate(score), np.concatenate(expected), card.calibration)
 
     def _of(self, strip: Strip) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return self._scorer.score(strip).score, self._scorer.detail(strip).expected
+
+
+def _judged(score: NDArray[np.float32], expected: NDArray[np.float32], calibration: Calibration) -> Judgement:
+    p_value = calibration.p_values(score)
+    return Judgement(score, p_value, calibration.raised(p_value), expected)
 
 
 def open_candidate(path: Path) -> Candidate:

@@ -19,7 +19,7 @@ ON_CLEAN, ON_ITSELF = "fitted on a clean map", "fitted on the map itself"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """Score maps (row, column) by the score's name, and their p-values where it has a clean reference."""
+    """Score maps (row, column) by the score's name; where it has a clean reference, the p-values that flags go by."""
 
     scores: Mapping[str, FloatArray]
     p_values: Mapping[str, FloatArray] = field(default_factory=dict)
@@ -55,7 +55,7 @@ def of_candidate(candidate: Candidate, *, role: str, fit: str) -> Method:
         if counts is None:
             return None
         judged = candidate.judge(counts)
-        return Scored(scores={"own": judged.score}, p_values={"own": judged.p_value})
+        return Scored(scores={"own": judged.score}, p_values={"own": judged.raised})
 
     return Method(name=candidate.name, role=role, fit=fit, judge=judge)
 

@@ -95,7 +95,7 @@ def _as_paper(scene: Scene, cube: NDArray[np.float32], model: Candidate, seed: i
 def _mended(workshop: Workshop, scene: Scene, cube: NDArray[np.float32], model: Candidate) -> list[PaperRow]:
     calibration = Trial.of(scene, workshop.number(CALIBRATE)).counts
     flags: dict[str, Callable[[NDArray[np.float32]], NDArray[np.bool_]]] = {
-        "3D-CVAE, its own score": lambda counts: _flagged(model.judge(counts).p_value)
+        "3D-CVAE, its own score": lambda counts: _flagged(model.judge(counts).raised)
     }
     for baseline in baselines(slow=False):
         if baseline.name == "PCA-5":
