@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboard.state import Seen, Wish, next_message
-from monitor.core.views import LiveView
+from monitor.core.live_view import LiveView
 
 
 class Looks:

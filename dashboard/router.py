@@ -12,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from dashboard.feed import PageFeed
 from dashboard.looks import Looks
 from dashboard.page import page_html
-from monitor.core.views import LiveView
+from monitor.core.live_view import LiveView
 
 OWN_FILES = Path(__file__).parent / "static"
 BOKEH_FILES = ("bokeh.min.js",)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.frame import encode_frame
-from monitor.core.views import LAYERS, LiveView, MapRows, ScanView
+from monitor.core.live_view import LAYERS, LiveView, MapRows
+from monitor.core.views import ScanView
 
 HEARTBEAT_NS = 1_000_000_000
 CHOOSER_SCANS = 200

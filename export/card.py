@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from monitor.core.model_card import METADATA_KEY, WHOLE_ROW, Card, Training
 from monitor.core.model_file import graph_sha256, metadata_entry
-from training.bank import EVIDENCE, UNITS
+from training.families import EVIDENCE, UNITS
 from training.labels import LABELS
 from training.run import Outcome, RunRecord
 

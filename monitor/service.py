@@ -20,10 +20,11 @@ from monitor.config import LOOPBACK_HOSTS, ServeConfig
 from monitor.core.axes import ScanGrid
 from monitor.core.desk import RescanDesk, RescanPolicy
 from monitor.core.errors import WireError
+from monitor.core.events import Event, ResendWanted, ScanClosed, ScanOpened
+from monitor.core.live_view import LiveView
 from monitor.core.scan import Scan
-from monitor.core.session import Event, ResendWanted, ScanClosed, ScanOpened, Session
+from monitor.core.session import Session
 from monitor.core.version import Version
-from monitor.core.views import LiveView
 from monitor.core.watch import Watch
 from monitor.core.wire import Frame, Limits
 from monitor.io import resend
@@ -233,7 +234,7 @@ class Monitor:
             self._session.resend_answered(wanted.scan, now_ns=time.monotonic_ns())
 
     def _propose(self, scan: Scan) -> None:
-        self._desk.propose_regions(scan, scan.regions(), now_ns=time.time_ns())
+        self._desk.propose_regions(scan, scan.flags.regions(), now_ns=time.time_ns())
 
     def _grid_of(self, scan_id: str) -> ScanGrid | None:
         scan = self._session.find(scan_id)

@@ -8,7 +8,8 @@ from monitor.core.calibration import Calibration, Tail
 from monitor.core.flagging import FlagRule
 from monitor.core.maps import Scores
 from monitor.core.model_card import WHOLE_ROW, Card, Noise, Training
-from monitor.core.scan import Scan, ScanRecord
+from monitor.core.scan import Scan
+from monitor.core.scan_record import ScanRecord
 
 AXIS = EnergyAxis(offset_ev=420.0, step_ev=10.0, size=40)
 

@@ -9,8 +9,9 @@ import pytest
 import zmq
 
 from monitor.commands.demo import free_port
+from monitor.core.events import ResendWanted
 from monitor.core.messages import ResendRequest
-from monitor.core.session import ResendWanted, Session
+from monitor.core.session import Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits, decode_resend_end, encode
 from monitor.files.curve_keys import KeyPair

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from monitor.core.axes import EnergyAxis
 from training.edge_shapes import every_edge
+from training.families import FAMILIES
 from training.filters import pooled, products, runs_of, taken, unit, wider, windows
 from training.latent_distance import LatentDistance
 from training.levels import Levels
@@ -21,13 +22,6 @@ from training.moved_edges import SLIGHT, WINDOWS, MovedEdges
 from training.rows import within
 from training.shift import channels_of
 
-EVIDENCE = ("spike", "intensity", "intensity 3x3", "edge", "edge 3x3", "shift", "shift 3x3", "latent")
-"""What `kind` may be, in order; a spike is found before scoring (labels)."""
-UNITS = ("counts", "counts", "counts", "counts", "counts", "eV", "eV", "")
-"""What the amount of each is in."""
-FAMILIES = EVIDENCE[1:]
-PIXELS = (1, 9, 1, 9, 1, 9, 0)
-"""Of which each adds up counts."""
 HEARD, HEARD_OF_MOVES = 2.0, 2.25
 """Standard deviations in a channel, and of a moved edge, beyond which a pixel says no more in sums of 3 x 3."""
 AGREEMENT, LIFTED = 3.0, (0.0, 3.48, 0.0, 3.5, 0.0, 3.49, 0.0)
@@ -165,12 +159,8 @@ class FilterBank(nn.Module):
         """
         three = pooled(whitened.clamp(-HEARD, HEARD), pooled(valid[..., None]).clamp_min(1.0).rsqrt())
         whitened, three = within(whitened, halo), within(three, halo)
-        linear = [
-            products(seen, columns / spread, runs)
-            for seen, (columns, spread), runs in zip(
-                (whitened, three, whitened, three), self.linear(), self._runs, strict=True
-            )
-        ]
+        looked_at = zip((whitened, three) * 2, self.linear(), self._runs, strict=True)
+        linear = [products(seen, columns / spread, runs) for seen, (columns, spread), runs in looked_at]
         heard = HEARD_OF_MOVES * (information + SLIGHT).sqrt()
         together = pooled(torch.minimum(numerator, heard).maximum(-heard))
         numerators = within(numerator, halo), within(together, halo)

@@ -6,6 +6,7 @@ import os
 
 import torch
 
+from monitor.core.cores import allowed_cores
 from monitor.core.errors import ConfigError
 
 
@@ -19,6 +20,6 @@ def pick_device(wanted: str) -> torch.device:
 
 def available_cores() -> int:
     """Cores this process may run on, fewer where OMP_NUM_THREADS says so."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = allowed_cores()
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(asked)) if asked.isdigit() and int(asked) > 0 else cores

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monitor.core.noise import NoiseEstimate
-from training.bank import PIXELS, Evidence, FilterBank, Peaks
+from training.bank import Evidence, FilterBank, Peaks
 from training.carried import Expected, Looked
 from training.cvae import Cvae
 from training.drift import along_rows, of_pixels
+from training.families import PIXELS
 from training.labels import LOOK_ROWS, Labelled, Labels
 from training.model import Architecture
 from training.paper_network import PaperNetwork

@@ -16,11 +16,11 @@ from torch import Tensor
 from monitor.core.noise import NoiseEstimate
 from monitor.core.noise_draws import thinned
 from training.absorption import left_of
-from training.bank import FAMILIES
 from training.data import Role, TrainingMap
 from training.doses import SUMMED, summed
 from training.edge_shapes import every_edge, may_be_too_few
 from training.evidence import Found
+from training.families import FAMILIES
 from training.levels import DOSES
 from training.plural_scattering import rethickened
 from training.scoring import ScoringGraph

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from training.bank import FAMILIES, FilterBank
+from training.bank import FilterBank
+from training.families import FAMILIES
 from training.filters import taken
 from training.moved_edges import SLIGHT
 

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from monitor.core.errors import DataError, UsageError
 from monitor.core.messages import MAX_SCAN_ID
-from monitor.core.scan import ScanRecord
+from monitor.core.scan_record import ScanRecord
 from monitor.files.curve_keys import read_key_pair
 from monitor.files.spectrum_image import read_spectrum_image
 from monitor.sim.faults import parse_faults

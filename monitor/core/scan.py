@@ -5,55 +5,22 @@ Its clock is the `now_ns` that callers pass (monotonic); the sender's time decid
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core import views
 from monitor.core.assembly import Assembly, Placement, ScanArrays
-from monitor.core.flagging import FlagRule, RunningFlags
+from monitor.core.latencies import Latencies
 from monitor.core.maps import LiveMaps, Scores
 from monitor.core.messages import BlockArrived, ScanEnded, ScanStarted
 from monitor.core.model_card import Card
-from monitor.core.regions import FlaggedRegion, find_regions
 from monitor.core.resampling import Resampler, resampler
-from monitor.core.strips import Run, Strip, StripPlanner, cut_strip
-
-LATENCIES_KEPT = 4096
-LATE_MS = 1000.0
-"""A row whose score comes later than this after it could be scored is counted as late."""
-
-
-class ScanRecord(msgspec.Struct, kw_only=True):
-    """What is kept of a scan beside its arrays: enough to show it, or to go on with it, after a restart."""
-
-    started: ScanStarted
-    fdr: float | None = None
-    false_flags: float | None = None
-    state: str = "open"
-    ended: ScanEnded | None = None
-    why: str | None = None
-    unrecorded: str | None = None
-    blocks: int = 0
-    duplicate: int = 0
-    replaced: int = 0
-    stray: int = 0
-    wire_errors: dict[str, int] = {}
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-    late_rows: int = 0
-    model_sha256: str = ""
-
-    @property
-    def rule(self) -> FlagRule:
-        """How the scan is flagged."""
-        return FlagRule(fdr=self.fdr, false_flags=self.false_flags)
-
-    @rule.setter
-    def rule(self, rule: FlagRule) -> None:
-        self.fdr, self.false_flags = rule.fdr, rule.false_flags
+from monitor.core.scan_flags import ScanFlags
+from monitor.core.scan_record import ScanRecord
+from monitor.core.strip_planner import StripPlanner
+from monitor.core.strips import Run, Strip, cut_strip
 
 
 class Scan:
@@ -78,14 +45,11 @@ class Scan:
         self._scored_by = np.zeros(started.grid.rows, np.int64)
         self._scored_per_row = self.maps.scored_per_row(slice(None))
         self.wire_errors = Counter(record.wire_errors)
-        self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._latencies = Latencies(views.Latency(p50=record.p50_ms, p99=record.p99_ms))
         self.card = card
         self._planner = StripPlanner(started.grid.rows, card.halo[0])
         self._resample: Resampler | None = None
-        self._running = RunningFlags(record.rule, started.grid, card.calibration)
-        self._final: NDArray[np.float32] | None = None
-        self._flagged: NDArray[np.bool_] | None = None
-        self._regions: list[FlaggedRegion] | None = None
+        self.flags = ScanFlags(record, self.maps, self.provisional, card)
         if record.ended is not None:
             self.end(record.ended)
         if self.open:
@@ -186,54 +150,21 @@ class Scan:
         self.maps.put(rows, scores.of_rows(newer), self.card.calibration, self.card.energy)
         self.provisional[rows] = rows >= strip.row1
         self._scored_per_row[rows] = self.maps.scored_per_row(rows)
-        self._running.scored(rows[rows < strip.row1], self.maps.p_value)
-        self._running.glimpsed(rows[rows >= strip.row1], self.maps.p_value)
-        self._judge_anew()
-        latencies_ms = self._planner.done(strip.row0, strip.row1, now_ns=now_ns)
-        self._latencies_ms.extend(latencies_ms)
-        self.record.late_rows += int(np.count_nonzero(latencies_ms > LATE_MS))
+        self.flags.scored(rows)
+        self.record.late_rows += self._latencies.add(self._planner.done(strip.row0, strip.row1, now_ns=now_ns))
         self.row_version[rows] = version
 
     def close(self, state: str) -> None:
         """Settle the final state and what the record keeps."""
-        latency = self._latency()
+        latency = self._latencies.view()
         self.record.p50_ms, self.record.p99_ms = latency.p50, latency.p99
         self.record.state = state
-        self._judge_anew()
+        self.flags.judge_anew()
 
     def to_record(self) -> ScanRecord:
         """The record with its counters as of now."""
         self.record.wire_errors = dict(self.wire_errors)
         return self.record
-
-    def thresholds(self) -> NDArray[np.float32]:
-        """The p-value up to which each row flags now, (row,): as it came while the scan is open, then by all of it."""
-        if self.open:
-            return self._running.thresholds()
-        if self._final is None:
-            grid, calibration = self.started.grid, self.card.calibration
-            threshold = self.record.rule.threshold(self.maps.p_value, grid.pixels, calibration)
-            self._final = np.full(grid.rows, threshold, np.float32)
-        return self._final
-
-    def flagged(self) -> NDArray[np.bool_]:
-        """Flagged pixels, bool (row, column)."""
-        if self._flagged is None:
-            self._flagged = self.maps.flag(self.thresholds())
-        return self._flagged
-
-    def regions(self) -> list[FlaggedRegion]:
-        """Regions of flagged pixels as of now, the strongest first; a provisional flag makes none."""
-        if self._regions is None:
-            self._regions = find_regions(self.maps, self.flagged() & ~self.provisional[:, None], self.card)
-        return self._regions
-
-    def set_rule(self, rule: FlagRule) -> None:
-        """Flag by another rule."""
-        self.record.rule = rule
-        self._running.change(rule, self.maps.p_value)
-        self._running.glimpsed(np.flatnonzero(self.provisional), self.maps.p_value)
-        self._judge_anew()
 
     def view(self) -> views.ScanView:
         """The scan as the HTTP interface shows it."""
@@ -251,13 +182,13 @@ class Scan:
                 scored=int(self._scored_per_row[~self.provisional].sum()),
                 provisional=int(self._scored_per_row[self.provisional].sum()),
                 missing=started.grid.pixels - received,
-                flagged=int(np.count_nonzero(self.flagged())),
+                flagged=int(np.count_nonzero(self.flags.pixels())),
             ),
             blocks=views.BlockCounts(
                 received=record.blocks, duplicate=record.duplicate, replaced=record.replaced, stray=record.stray
             ),
             wire_errors=views.WireErrorCounts(total=self.wire_errors.total(), kinds=dict(self.wire_errors)),
-            latency_ms=self._latency(),
+            latency_ms=self._latencies.view(),
             lag_rows=self.lag_rows,
             late_rows=record.late_rows,
             why=record.why,
@@ -267,15 +198,6 @@ class Scan:
             false_flags=record.false_flags,
         )
 
-    def _judge_anew(self) -> None:
-        self._final = self._flagged = self._regions = None
-
     def _touch(self, row0: int, row1: int, *, version: int, now_ns: int) -> None:
         self.row_version[row0:row1] = version
         self._planner.touch(row0, row1, self.assembly.complete_rows, now_ns=now_ns)
-
-    def _latency(self) -> views.Latency:
-        if not self._latencies_ms:
-            return views.Latency(p50=self.record.p50_ms, p99=self.record.p99_ms)
-        p50, p99 = np.quantile(self._latencies_ms, (0.5, 0.99))
-        return views.Latency(p50=float(p50), p99=float(p99))

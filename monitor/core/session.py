@@ -13,8 +13,9 @@ from typing import Protocol
 
 from monitor.core import wire
 from monitor.core.errors import WireError
+from monitor.core.events import Event, ResendWanted, ScanClosed, ScanOpened
 from monitor.core.messages import BlockArrived, ScanEnded, ScanStarted, StreamMessage
-from monitor.core.recovery import SECOND_NS, Ranges, Recovery
+from monitor.core.recovery import SECOND_NS, Recovery
 from monitor.core.scan import Scan
 from monitor.core.version import Version
 
@@ -22,28 +23,6 @@ MAX_SEQ_JUMP = 2**24
 UNKNOWN_PATIENCE_NS = 5 * SECOND_NS
 UNKNOWN_SHOWN_NS = 60 * SECOND_NS
 UNKNOWN_KEPT = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanOpened:
-    scan: Scan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanClosed:
-    scan: Scan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResendWanted:
-    """Ask `endpoint` for these messages; frames of the answer go back into `Session.receive`."""
-
-    scan: str
-    endpoint: str
-    ranges: Ranges
-
-
-Event = ScanOpened | ScanClosed | ResendWanted
 
 
 class Shelf(Protocol):

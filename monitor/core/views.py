@@ -1,21 +1,13 @@
-"""What the web side sees: immutable pictures of the live state, in the JSON shapes of the HTTP interface.
+"""Immutable pictures of the live state, in the JSON shapes of the HTTP interface.
 
 The service fills them in, the HTTP routes and the dashboard hand them on. Nothing here changes after it is made.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
-
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from monitor.core.axes import EnergyAxis
-
-LAYERS = ("score", "p_value", "total", "energy_ev", "label")
-"""The float32 maps of a scan that the page draws; NaN where a pixel is missing or not scored yet (label: 0)."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +63,7 @@ class ScanView(View, frozen=True, kw_only=True):
 
     `unrecorded` says why it is in memory only and gone with the process, else None.
     `labels` counts the pixels of each label in the order of the model's card, those of none too; of `fdr` and
-    `false_flags` the one that holds is set. `late_rows` counts scores that came late (`monitor.core.scan.LATE_MS`).
+    `false_flags` the one that holds is set. `late_rows` counts scores that came late (`core.latencies.LATE_MS`).
     """
 
     scan: str
@@ -201,43 +193,3 @@ class HealthView(View, frozen=True, kw_only=True):
     messages_waiting: int | None = None
     resends: ResendCounts = ResendCounts()
     disk_free_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapRows:
-    """Rows of a scan's maps that changed since a version; `layers[name]` is float32 [len(rows), columns].
-
-    `version` is what to ask with next time. `drift_ev` is float32 [len(rows)], `provisional` bool [len(rows)]: scores
-    to be replaced when more rows are in. `p_threshold` is float32 over all rows of the scan: a pixel is flagged where
-    its p-value is at most its row's (0 flags none).
-    """
-
-    version: int
-    shape: tuple[int, int]
-    rows: NDArray[np.int64]
-    layers: dict[str, NDArray[np.float32]]
-    drift_ev: NDArray[np.float32]
-    provisional: NDArray[np.bool_]
-    p_threshold: NDArray[np.float32]
-
-
-class LiveView(Protocol):
-    """What the page may ask of the running service. Every call is cheap and made on the service's own event loop."""
-
-    def version(self) -> int:
-        """Grows whenever anything below would answer differently (data age and rate apart)."""
-        ...
-
-    def health(self) -> HealthView: ...
-
-    def scans(self) -> list[ScanView]:
-        """Every scan, newest first."""
-        ...
-
-    def regions(self, scan: str) -> list[RegionView]: ...
-
-    def rescans(self) -> list[RescanView]: ...
-
-    def map_rows(self, scan: str, since: int) -> MapRows | None:
-        """Rows changed after version `since` (-1: all rows); None for an unknown scan."""
-        ...

@@ -29,7 +29,8 @@ from monitor.core.errors import ConfigError, DataError, ModelError, WireError
 from monitor.core.flagging import FlagRule
 from monitor.core.messages import ScanStarted
 from monitor.core.model_card import Card
-from monitor.core.scan import Scan, ScanRecord
+from monitor.core.scan import Scan
+from monitor.core.scan_record import ScanRecord
 from monitor.core.views import RescanView, ScanView
 from monitor.files.atomic import replacing
 from monitor.files.score_maps import ScoreMaps, write_score_maps
@@ -250,7 +251,7 @@ class Archive:
         path = self._folder_of(scan.id) / "maps.npz"
         if scan.id in self._recordings:
             self._syncing.append((scan.id, self._worker.submit(self._recordings[scan.id][1].finish)))
-        results: dict[str, Any] = scan.maps.results(scan.flagged())
+        results: dict[str, Any] = scan.maps.results(scan.flags.pixels())
         maps = ScoreMaps(**results, card=scan.card.to_json(), total=scan.assembly.total)
         self._writing[scan.id] = self._worker.submit(_write, path, maps, again=again)
 

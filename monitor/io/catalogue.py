@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from monitor.core.errors import ConfigError
-from monitor.core.scan import ScanRecord
+from monitor.core.scan_record import ScanRecord
 from monitor.core.views import RescanView, ScanView
 
 _TABLES = """

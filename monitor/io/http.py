@@ -159,7 +159,7 @@ def _pixel(live: Live, scan: Scan, row: int, column: int) -> PixelView:
 async def _npz(live: Live, scan: Scan) -> bytes:
     if not scan.open and (path := await live.archive.maps_file(scan.id)) is not None:
         return await asyncio.to_thread(path.read_bytes)
-    arrays: dict[str, Any] = scan.maps.results(scan.flagged()) | {
+    arrays: dict[str, Any] = scan.maps.results(scan.flags.pixels()) | {
         "total": scan.assembly.total,
         "provisional": scan.provisional,
     }

@@ -23,7 +23,7 @@ class Inspector:
 
     def regions(self, scan: Scan) -> list[RegionView]:
         """Regions of flagged pixels with what their pixels say together, the strongest first."""
-        return [_region_view(scan, region) for region in scan.regions()]
+        return [_region_view(scan, region) for region in scan.flags.regions()]
 
     def pixel(self, scan: Scan, row: int, column: int) -> PixelView:
         """One pixel of a scan; raises IndexError outside of it."""
@@ -47,7 +47,7 @@ class Inspector:
             residual_z=None if z is None else z.tolist(),
             score=_number(maps.score[at]),
             p_value=_number(maps.p_value[at]),
-            flag=bool(scan.flagged()[at]),
+            flag=bool(scan.flags.pixels()[at]),
             energy_peak_ev=peak_ev,
             kind=scan.card.family(kind),
             evidence={} if z is None else {"largest_residual_z": float(z.max()), "smallest_residual_z": float(z.min())},

@@ -11,7 +11,8 @@ import numpy as np
 from monitor.core.assembly import ScanArrays
 from monitor.core.maps import LiveMaps
 from monitor.core.model_card import read_card
-from monitor.core.scan import Scan, ScanRecord
+from monitor.core.scan import Scan
+from monitor.core.scan_record import ScanRecord
 from monitor.files.score_maps import ScoreMaps, read_score_maps
 
 

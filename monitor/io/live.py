@@ -14,6 +14,7 @@ import numpy as np
 from monitor.core import views
 from monitor.core.desk import RescanDesk
 from monitor.core.flagging import FlagRule
+from monitor.core.live_view import MapRows
 from monitor.core.model_card import Card
 from monitor.core.scan import Scan
 from monitor.core.session import Session
@@ -30,7 +31,7 @@ VERSION = version_of("eelswatch")
 
 
 class Live:
-    """Implements `monitor.core.views.LiveView`, and what the HTTP routes ask beyond it."""
+    """Implements `monitor.core.live_view.LiveView`, and what the HTTP routes ask beyond it."""
 
     def __init__(
         self,
@@ -108,7 +109,7 @@ class Live:
         """See LiveView; newest first, no more than anybody reads."""
         return self.desk.requests[:RESCANS_SHOWN]
 
-    def map_rows(self, scan: str, since: int) -> views.MapRows | None:
+    def map_rows(self, scan: str, since: int) -> MapRows | None:
         """See LiveView."""
         found = self.session.find(scan)
         if found is None:
@@ -122,14 +123,14 @@ class Live:
             "energy_ev": maps.energy_ev,
             "label": maps.label,
         }
-        return views.MapRows(
+        return MapRows(
             version=int(found.row_version.max()),
             shape=found.started.shape,
             rows=rows,
             layers={name: layer[rows].astype(np.float32) for name, layer in layers.items()},
             drift_ev=maps.drift_ev[rows],
             provisional=found.provisional[rows],
-            p_threshold=found.thresholds().copy(),
+            p_threshold=found.flags.thresholds().copy(),
         )
 
     def regions(self, scan: str) -> list[views.RegionView]:
@@ -154,7 +155,7 @@ class Live:
             *self.session.active,
             *(found for s in shown if (found := self.session.find(s)) and not found.open),
         ]:
-            scan.set_rule(rule)
+            scan.flags.change(rule)
             if scan.open:
                 self.archive.save(scan)  # the rule outlives a restart
             else:

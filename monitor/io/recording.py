@@ -7,10 +7,7 @@ such error on the scan is held in memory and its files are left as they are.
 
 from __future__ import annotations
 
-import errno
-import io
 import math
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +21,8 @@ from monitor.core.assembly import ScanArrays
 from monitor.core.axes import Region
 from monitor.core.errors import DataError, WireError
 from monitor.core.messages import ScanStarted
+from monitor.io.array_file import ArrayFile, reserve
 from monitor.io.block_log import BlockLog, read_block_log
-
-_to_disk: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class Recording(ScanArrays):
@@ -41,8 +37,8 @@ class Recording(ScanArrays):
         super().__init__(counts=counts, pixel_seq=np.array(on_disk), received=vouched)
         self.recording = True
         self._gave_up = gave_up
-        self._counts = _ArrayFile(folder / "counts.npy", counts)
-        self._pixel_seq = _ArrayFile(folder / "pixel_seq.npy", on_disk)
+        self._counts = ArrayFile(folder / "counts.npy", counts)
+        self._pixel_seq = ArrayFile(folder / "pixel_seq.npy", on_disk)
         torn = (self.pixel_seq > 0) & ~np.isin(self.pixel_seq, list(vouched))
         if torn.any():
             self.pixel_seq[torn] = 0
@@ -67,7 +63,7 @@ class Recording(ScanArrays):
             for name, dtype, of in (("counts", started.dtype, shape), ("pixel_seq", np.int64, started.shape)):
                 path = folder / f"{name}.npy"
                 open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=of)
-                _reserve(path)
+                reserve(path)
             return cls(folder, gave_up=gave_up, vouched=set())
         except (OSError, DataError):
             shutil.rmtree(folder, ignore_errors=True)
@@ -140,34 +136,6 @@ class Recording(ScanArrays):
         self._pixel_seq.to_disk()
 
 
-class _ArrayFile:
-    """A .npy file open for writing; its first two axes are (row, column)."""
-
-    def __init__(self, path: Path, array: np.memmap[Any, Any]) -> None:
-        self._file = io.FileIO(path, "r+")
-        self._offset = array.offset
-        self._dtype = array.dtype
-        self._columns = array.shape[1]
-        self._pixel_bytes = array.strides[1]
-
-    def write(self, region: Region, values: NDArray[Any]) -> None:
-        values = np.ascontiguousarray(values, self._dtype)
-        whole_rows = region.shape[1] == self._columns
-        for first, part in [(0, values)] if whole_rows else enumerate(values):
-            pixel = (region.row0 + first) * self._columns + region.col0
-            self._file.seek(self._offset + pixel * self._pixel_bytes)
-            rest = part.data.cast("B")
-            while rest:
-                rest = rest[self._file.write(rest) :]
-
-    def to_disk(self) -> None:
-        if not self._file.closed:
-            _to_disk(self._file.fileno())
-
-    def close(self) -> None:
-        self._file.close()
-
-
 def size_of(started: ScanStarted) -> int:
     """Bytes that the counts of a scan take."""
     return math.prod((*started.shape, started.energy.size)) * np.dtype(started.dtype).itemsize
@@ -181,21 +149,6 @@ def has_memory(size_bytes: int) -> bool:
         return True
     free_kib = next((int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
     return free_kib is None or size_bytes <= free_kib * 1024
-
-
-def _reserve(path: Path) -> None:
-    """Take the room of a sparse file; raises OSError where the disk has none.
-
-    Where the system cannot reserve, the room is found missing block by block.
-    """
-    if not hasattr(os, "posix_fallocate"):
-        return
-    with path.open("r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        except OSError as fault:
-            if fault.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-                raise
 
 
 def _all_of(pixels: NDArray[Any]) -> Region:

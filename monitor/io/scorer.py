@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.cores import allowed_cores
 from monitor.core.errors import ModelError
 from monitor.core.maps import Scores
 from monitor.core.model_card import METADATA_KEY, Card, read_card
@@ -57,7 +57,7 @@ class Scorer:
     def __init__(self, session: Any, card: Card, *, name: str) -> None:
         self.card = card
         self.name = name
-        self._threads = min(_cores(), MOST_AT_ONCE)
+        self._threads = min(allowed_cores(), MOST_AT_ONCE)
         self._graph = Graph(session, halo=card.halo[0], chains=self._threads)
         self._outputs = (*_ALWAYS, *(name for name in _LATER if name in self._graph.outputs))
 
@@ -200,7 +200,3 @@ def _check_outputs(session: Any, name: str) -> None:
     missing = wanted - {output.name for output in session.get_outputs()}
     if missing or "counts" not in {feed.name for feed in session.get_inputs()}:
         raise ModelError(f"{name} lacks {', '.join(sorted(missing)) or 'the input counts'}; export the model again")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -31,14 +31,14 @@ def scan():
 
 
 def test_each_region_is_proposed_once_with_room_around_it(desk, scan, saved):
-    assert len(scan.regions()) == 1
+    assert len(scan.flags.regions()) == 1
     for _ in range(3):
-        desk.propose_regions(scan, scan.regions(), now_ns=1)
+        desk.propose_regions(scan, scan.flags.regions(), now_ns=1)
     (request,) = desk.requests
-    region = scan.regions()[0].region
+    region = scan.flags.regions()[0].region
     assert request.region == (max(region.row0 - 4, 0), max(region.col0 - 4, 0), region.row1 + 4, region.col1 + 4)
     assert (request.state, request.scan) == ("proposed", "s")
-    assert request.history[0].message == f"{scan.regions()[0].pixels} pixels flagged"
+    assert request.history[0].message == f"{scan.flags.regions()[0].pixels} pixels flagged"
     assert saved == {request.id: request}
 
 
@@ -47,8 +47,8 @@ def test_a_child_scan_is_not_rescanned_again(desk):
     counts[4:6, 4:6] += 400
     _, *rest = rows_of(counts)
     bench = Bench().feed(start(shape=(20, 20), parent={"scan": "p", "region": [0, 0, 5, 5]}), *rest).wait(0)
-    assert bench.scan().regions()
-    desk.propose_regions(bench.scan(), bench.scan().regions(), now_ns=1)
+    assert bench.scan().flags.regions()
+    desk.propose_regions(bench.scan(), bench.scan().flags.regions(), now_ns=1)
     assert desk.requests == []
 
 

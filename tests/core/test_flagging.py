@@ -115,35 +115,35 @@ def feed(order, rule=None, stop=None):
 
 def test_a_finished_scan_is_flagged_by_its_whole_map_whatever_the_order_of_its_rows():
     forth, back = feed(range(20)).scan(), feed(range(19, -1, -1)).scan()
-    assert forth.flagged().any()
-    np.testing.assert_array_equal(forth.flagged(), back.flagged())
+    assert forth.flags.pixels().any()
+    np.testing.assert_array_equal(forth.flags.pixels(), back.flags.pixels())
     raised = forth.card.calibration.raised(forth.maps.p_value)
-    np.testing.assert_array_equal(forth.flagged(), raised <= discovery_threshold(raised, 0.05))
+    np.testing.assert_array_equal(forth.flags.pixels(), raised <= discovery_threshold(raised, 0.05))
 
 
 def test_an_open_scan_is_flagged_row_by_row_and_says_by_which_rule():
     scan = feed(range(20), stop=12).scan()
     view = scan.view()
     assert (view.state, view.fdr, view.false_flags) == ("open", 0.05, None)
-    assert view.pixels.flagged == scan.flagged().sum() > 0
-    assert len(set(scan.thresholds())) > 1
-    assert (scan.thresholds()[12:] == 0).all()
+    assert view.pixels.flagged == scan.flags.pixels().sum() > 0
+    assert len(set(scan.flags.thresholds())) > 1
+    assert (scan.flags.thresholds()[12:] == 0).all()
 
 
 def test_a_scan_flags_by_another_rule_as_soon_as_it_is_set():
     scan = feed(range(20), stop=12).scan()
-    scan.set_rule(FlagRule(false_flags=4.0))
+    scan.flags.change(FlagRule(false_flags=4.0))
     assert scan.view().false_flags == 4.0
-    np.testing.assert_array_equal(scan.flagged(), scan.maps.p_value <= 4 / 400)
+    np.testing.assert_array_equal(scan.flags.pixels(), scan.maps.p_value <= 4 / 400)
 
 
 def test_a_replaced_pixel_is_judged_anew_at_the_threshold_of_its_row():
     bench = feed(range(20), stop=12)
-    before = bench.scan().thresholds().copy()
-    assert bench.scan().flagged()[4, 4]
+    before = bench.scan().flags.thresholds().copy()
+    assert bench.scan().flags.pixels()[4, 4]
     bench.feed(block(a_map(shape=(20, 20))[3:7], (3, 0), 30))
-    np.testing.assert_array_equal(bench.scan().thresholds(), before)
-    assert not bench.scan().flagged()[4, 4]
+    np.testing.assert_array_equal(bench.scan().flags.thresholds(), before)
+    assert not bench.scan().flags.pixels()[4, 4]
 
 
 def test_a_scan_without_its_last_rows_ends_with_a_verdict_on_what_it_has():
@@ -151,5 +151,5 @@ def test_a_scan_without_its_last_rows_ends_with_a_verdict_on_what_it_has():
     bench = Bench().feed(*rows_of(counts)[:13], end(13, reason="aborted")).wait(0)
     scan = bench.scan()
     assert scan.view().state == "aborted"
-    assert len(set(scan.thresholds())) == 1
-    assert scan.flagged().any()
+    assert len(set(scan.flags.thresholds())) == 1
+    assert scan.flags.pixels().any()

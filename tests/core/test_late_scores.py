@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.core.scan import LATE_MS
+from monitor.core.latencies import LATE_MS
 from monitor.core.session import Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits

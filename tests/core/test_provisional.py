@@ -44,7 +44,7 @@ def test_the_finished_map_is_that_of_a_scan_scored_in_one_go():
     at_once = bench_with().feed(*a_stream()).wait(0).scan()
     assert not at_once.provisional.any()
     np.testing.assert_array_equal(at_once.maps.score, late.maps.score)
-    np.testing.assert_array_equal(at_once.flagged(), late.flagged())
+    np.testing.assert_array_equal(at_once.flags.pixels(), late.flags.pixels())
 
 
 def test_while_final_scores_wait_none_is_provisional():
@@ -59,23 +59,23 @@ def test_a_provisional_flag_is_shown_and_proposes_nothing():
     bench = bench_with(FlagRule(false_flags=4.0)).feed(*rows_of(counts)[:5])
     scan = bench.scan()
     assert scan.provisional[3]
-    assert scan.flagged()[3].any()
-    assert scan.regions() == []
+    assert scan.flags.pixels()[3].any()
+    assert scan.flags.regions() == []
     bench.feed(*rows_of(counts)[5:])
-    assert scan.regions() != []
+    assert scan.flags.regions() != []
 
 
 def test_a_provisional_verdict_spends_none_of_the_false_discoveries():
     row_by_row = bench_with(FlagRule(fdr=0.05)).feed(*a_stream()[:-1]).scan()
     at_once = bench_with(FlagRule(fdr=0.05)).feed(*a_stream()[:-1], scoring=False)
     at_once.score()
-    np.testing.assert_array_equal(row_by_row.thresholds()[:6], at_once.scan().thresholds()[:6])
+    np.testing.assert_array_equal(row_by_row.flags.thresholds()[:6], at_once.scan().flags.thresholds()[:6])
 
 
 def test_another_rule_judges_provisional_rows_too():
     scan = bench_with(FlagRule(false_flags=1.0)).feed(*a_stream()[:2]).scan()
-    scan.set_rule(FlagRule(false_flags=4.0))
-    assert scan.thresholds()[0] == pytest.approx(4.0 / 40)
+    scan.flags.change(FlagRule(false_flags=4.0))
+    assert scan.flags.thresholds()[0] == pytest.approx(4.0 / 40)
 
 
 def test_rows_beside_a_lost_block_are_final_once_it_cannot_come():

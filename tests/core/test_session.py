@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.errors import WireError
-from monitor.core.session import ResendWanted, ScanClosed, ScanOpened
+from monitor.core.events import ResendWanted, ScanClosed, ScanOpened
 from tests.doubles import a_card
 from tests.session_bench import Bench, undisturbed
 from tests.streams import a_map, block, end, hostile_corpus, rows_of, start
@@ -41,7 +41,7 @@ def test_any_order_split_and_duplication_gives_the_same_maps(data):
     np.testing.assert_array_equal(scan.assembly.arrays.counts, counts)
     np.testing.assert_array_equal(scan.maps.score, reference.maps.score)
     np.testing.assert_array_equal(scan.maps.p_value, reference.maps.p_value)
-    np.testing.assert_array_equal(scan.flagged(), reference.flagged())
+    np.testing.assert_array_equal(scan.flags.pixels(), reference.flags.pixels())
 
 
 @pytest.mark.parametrize("hostile", hostile_corpus(), ids=lambda h: h.name)

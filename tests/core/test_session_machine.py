@@ -141,7 +141,7 @@ class AnySession(RuleBasedStateMachine):
         for scan in self.bench.shelf.scans.values():
             if scan.open:
                 continue
-            now = (scan.view().state, scan.maps.score.tobytes(), scan.flagged().tobytes())
+            now = (scan.view().state, scan.maps.score.tobytes(), scan.flags.pixels().tobytes())
             assert self.closed.setdefault(scan.id, now) == now
             there = scan.assembly.arrays.pixel_seq > 0
             np.testing.assert_array_equal(np.isfinite(scan.maps.score), there, "whatever is there is scored")

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from monitor.core.strips import Run, StripPlanner
+from monitor.core.strip_planner import StripPlanner
+from monitor.core.strips import Run
 
 ROWS, HALO = 40, 2
 

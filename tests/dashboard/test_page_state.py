@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from dashboard.state import HEARTBEAT_NS, Seen, Wish, next_message, read_wish
 from monitor.core.flagging import FlagRule
 from monitor.core.frame import decode_frame, encode_frame
-from monitor.core.views import LAYERS, ParentView
+from monitor.core.live_view import LAYERS
+from monitor.core.views import ParentView
 
 
 class Page:

@@ -94,7 +94,7 @@ class CarryingSession(GraphSession):
 def test_a_map_of_which_nobody_waits_is_cut_into_strips_of_one_length_for_all_threads(
     monkeypatch, rows, columns, threads
 ):
-    monkeypatch.setattr("monitor.io.scorer._cores", lambda: threads)
+    monkeypatch.setattr("monitor.io.scorer.allowed_cores", lambda: threads)
     scorer = Scorer(CarryingSession(), a_card(), name="m")
     counts, received = np.zeros((rows, columns, AXIS.size), np.uint8), np.ones((rows, columns), bool)
     strips = list(scorer.strips(counts, received, resampler(AXIS, AXIS)))

@@ -15,7 +15,7 @@ from monitor.core.flagging import FlagRule
 from monitor.core.session import Session
 from monitor.core.version import Version
 from monitor.core.wire import Limits
-from monitor.io import block_log, recording
+from monitor.io import array_file, block_log
 from monitor.io.archive import Archive
 from monitor.io.block_log import BlockLog, read_block_log
 from tests.doubles import a_card, fake_scores
@@ -91,7 +91,7 @@ def test_a_scan_that_an_earlier_monitor_has_recorded_opens_as_it_was(open_archiv
     found = again.find("s")
     assert found.record.rule == FlagRule(fdr=0.05)
     np.testing.assert_array_equal(found.maps.score, scan.maps.score)
-    np.testing.assert_array_equal(found.flagged(), scan.flagged())
+    np.testing.assert_array_equal(found.flags.pixels(), scan.flags.pixels())
     np.testing.assert_array_equal(found.maps.energy_hi_ev, scan.maps.energy_ev)
     assert np.isnan(found.maps.drift_ev).all()
 
@@ -182,7 +182,7 @@ def test_a_disk_that_fails_in_mid_scan_costs_the_recording_and_nothing_else(open
     if failing == "a block":
         monkeypatch.setattr(BlockLog, "add", no_room)
     else:
-        monkeypatch.setattr(recording, "_to_disk", no_room)
+        monkeypatch.setattr(array_file, "_to_disk", no_room)
         archive.retry()
         archive.settle()
         assert archive.fault is not None

@@ -6,9 +6,10 @@ from small import CHANNELS, untrained_graph
 
 from monitor.core.axes import EnergyAxis
 from training.absorption import left_of
-from training.bank import AGREEMENT, FAMILIES, HEARD, LIFTED, FilterBank
+from training.bank import AGREEMENT, HEARD, LIFTED, FilterBank
 from training.drift import along_rows, of_pixels
 from training.edge_shapes import every_edge, may_be_too_few, named_edges
+from training.families import FAMILIES
 from training.filters import pooled, unit, windows
 from training.latent_distance import LatentDistance
 from training.levels import DOSES, Levels

@@ -12,8 +12,8 @@ from monitor.core.spikes import find_spikes
 from monitor.sim.acquisition import acquire
 from monitor.sim.anomalies import Anomalies
 from monitor.sim.scene import scene_named, window_of
-from training.bank import EVIDENCE
 from training.evaluation.roll import roll_peak
+from training.families import EVIDENCE
 from training.labels import LABELS, SATURATED, SPIKE, VACUUM, Labelled, Labels
 
 FINE = EnergyAxis(offset_ev=420.0, step_ev=0.3, size=1340)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from monitor.files.spectrum_image import read_spectrum_image
-from training.bank import EVIDENCE
 from training.calibrate import score_map
 from training.command import train
+from training.families import EVIDENCE
 from training.labels import SPIKE
 from training.train import load_graph
 

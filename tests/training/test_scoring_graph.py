@@ -3,7 +3,7 @@ import pytest
 import torch
 from small import CHANNELS, close, scores_of, small_film, untrained_graph
 
-from training.bank import EVIDENCE
+from training.families import EVIDENCE
 from training.labels import LOOK_ROWS
 from training.shift import move
 
