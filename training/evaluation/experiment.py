@@ -16,14 +16,15 @@ from training.evaluation.candidate import Candidate
 from training.evaluation.comparison import not_ahead
 from training.evaluation.method import of_candidate
 from training.evaluation.own import own_data
-from training.evaluation.paper import paper_experiment
+from training.evaluation.paper import paper_experiment, papers_cube
 from training.evaluation.plan import Plan
 from training.evaluation.quality import calibration_curves, discovery, example, reconstructions
 from training.evaluation.results import Comparison, Report
 from training.evaluation.roll import PAPER_SHIFTS_EV
 from training.evaluation.subspace import robust_pca_is_there
-from training.evaluation.sweeps import all_sweeps, settings_of, standard_scenes
+from training.evaluation.sweeps import all_sweeps, recipes, settings_of, standard_scenes
 from training.evaluation.telling import Teller
+from training.evaluation.trainers import Trainers
 from training.evaluation.workshop import TEST, Workshop
 
 
@@ -41,9 +42,12 @@ def run_experiment(plan: Plan, given: Given, *, seed: int, silent: bool) -> Repo
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="eelswatch-evaluate-") as folder,
+        Trainers(Path(folder)) as trainers,
         Teller(stages_of(plan, given), silent=silent) as teller,
     ):
-        workshop = Workshop(plan=plan, seed=seed, folder=Path(folder), teller=teller)
+        workshop = Workshop(plan=plan, seed=seed, trainers=trainers, teller=teller)
+        base, cube = workshop.usual(), papers_cube(workshop)
+        trainers.begin([workshop.recipe(base), workshop.recipe(cube), *recipes(workshop)])
         notes: list[str] = []
         scenes = _standard(workshop, given, notes)
         sweeps = all_sweeps(workshop)

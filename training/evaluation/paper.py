@@ -48,19 +48,24 @@ AS_PAPER, MENDED = "as the paper", "mended"
 FloatArray = NDArray[np.floating]
 
 
-def paper_experiment(workshop: Workshop) -> list[PaperRow]:
-    """The paper's own figures and ours beside them."""
-    plan, axis = workshop.plan, paper_axis(workshop.plan.paper_channels)
-    scene = replace(
+def papers_cube(workshop: Workshop) -> Scene:
+    """The scene of the paper's experiment."""
+    plan = workshop.plan
+    return replace(
         workshop.usual(),
         name="paper's cube",
         rows=plan.paper_size,
         columns=plan.paper_size,
-        energy=axis,
+        energy=paper_axis(plan.paper_channels),
         counts_per_pixel=plan.paper_counts,
     )
+
+
+def paper_experiment(workshop: Workshop) -> list[PaperRow]:
+    """The paper's own figures and ours beside them."""
+    scene = papers_cube(workshop)
     cube = Trial.of(scene, workshop.number(TRAIN)).counts
-    model = workshop.candidate("paper's cube", cube, axis)
+    model = workshop.trained_on(scene)
     rows = [
         PaperRow(method=name, source="published", f1=[Figure(value=value) for value in f1])
         for name, f1 in PUBLISHED.items()

@@ -13,6 +13,7 @@ from monitor.sim.scene import Scene
 from training.evaluation.comparison import compare
 from training.evaluation.method import LIMIT, ON_ITSELF, Method
 from training.evaluation.plan import Plan
+from training.evaluation.recipe import Recipe
 from training.evaluation.results import Comparison, Sweep
 from training.evaluation.trial import Trial
 from training.evaluation.workshop import CLEAN, Workshop
@@ -63,6 +64,21 @@ def all_sweeps(workshop: Workshop) -> list[Sweep]:
     return sweeps
 
 
+def recipes(workshop: Workshop) -> list[Recipe]:
+    """Every further model that the sweeps of the plan want, in the order in which they do."""
+    usual, plan = workshop.usual(), workshop.plan
+    found: list[Recipe] = []
+    if "dose" in plan.trained_sweeps:
+        others = [dose for dose in plan.doses if dose != plan.counts_per_pixel]
+        found += [workshop.recipe(_clean_at(workshop, dose)) for dose in others]
+    found += [workshop.recipe(usual, **each) for sweep in plan.trained_sweeps for each in settings_of(plan, sweep)]
+    if "material" in plan.trained_sweeps:
+        found.append(workshop.recipe(_manganite(workshop)))
+    if "contaminated" in plan.trained_sweeps:
+        found.append(_contaminating(workshop))
+    return found
+
+
 def _concentration(workshop: Workshop) -> list[Comparison]:
     base = _base(workshop)
     scenes = [
@@ -86,9 +102,12 @@ def _dose(workshop: Workshop) -> list[Comparison]:
             points.append(_renamed(workshop.compare(pixels_moved(workshop, 2.4), _base(workshop)), dose))
             continue
         scene = replace(pixels_moved(workshop, 2.4), name=_at_dose(dose), counts_per_pixel=dose)
-        clean = workshop.scene(f"{dose:g} counts", counts_per_pixel=dose)
-        points.append(workshop.compare(scene, _quick_ones(workshop.methods(clean))))
+        points.append(workshop.compare(scene, _quick_ones(workshop.methods(_clean_at(workshop, dose)))))
     return points
+
+
+def _clean_at(workshop: Workshop, dose: float) -> Scene:
+    return workshop.scene(f"{dose:g} counts", counts_per_pixel=dose)
 
 
 def _base(workshop: Workshop) -> list[Method]:
@@ -139,7 +158,7 @@ def _material(workshop: Workshop) -> list[Comparison]:
     manganese = workshop.scene(
         "single pixels of a manganite, Mn L moved 2.4 eV", replace(PIXELS, edge="Mn L"), material="manganite"
     )
-    manganite = _quick_ones(workshop.methods(workshop.scene("manganite", material="manganite")))
+    manganite = _quick_ones(workshop.methods(_manganite(workshop)))
     return [
         workshop.compare(pixels_moved(workshop, 2.4), base),
         workshop.compare(titanium, base),
@@ -147,13 +166,24 @@ def _material(workshop: Workshop) -> list[Comparison]:
     ]
 
 
-def _contaminated(workshop: Workshop) -> list[Comparison]:
-    """Ours and the baselines, each having learned from the very map it judges; one map, the paper's claim."""
+def _manganite(workshop: Workshop) -> Scene:
+    return workshop.scene("manganite", material="manganite")
+
+
+def _contaminating(workshop: Workshop) -> Recipe:
+    """The model of a map with discs, trained on that very map."""
     film = workshop.usual().film_share * workshop.plan.rows * workshop.plan.columns
     many = replace(DISCS, discs=max(round(CONTAMINATED * film / PIXELS_A_DISC), 1))
     scene = workshop.scene("one map with discs, 4 % of the film, judged by those who learned from it", many)
-    trial = Trial.of(scene, workshop.number(CLEAN, 9))
-    there = workshop.candidate("contaminated", trial.counts, scene.energy)
+    return replace(workshop.recipe(scene), name="contaminated", specimen=workshop.number(CLEAN, 9))
+
+
+def _contaminated(workshop: Workshop) -> list[Comparison]:
+    """Ours and the baselines, each having learned from the very map it judges; one map, the paper's claim."""
+    recipe = _contaminating(workshop)
+    scene = recipe.scene
+    trial = Trial.of(scene, recipe.specimen)
+    there = workshop.candidate(recipe)
     base = workshop.methods(workshop.usual())
     itself = [method for method in base if method.fit == ON_ITSELF]
     with workshop.teller.stage("compare on the contaminated map"):

@@ -5,13 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-if TYPE_CHECKING:
-    from training.loop import Progress as TrainingProgress
 
 
 class Teller:
@@ -48,8 +44,3 @@ class Teller:
             task = self._bar.tasks[0]
             seconds = time.monotonic() - started
             self._bar.console.print(f"{task.completed:.0f}/{task.total:.0f} {what}: {seconds:.0f} s", highlight=False)
-
-    def training(self, progress: TrainingProgress, seconds_left: float) -> None:
-        """What a training reports while it runs."""
-        text = f"training, step {progress.step}, chi2/dof {progress.chi2_per_dof:.3f}, {seconds_left:.0f} s left"
-        self._bar.update(self._task, text=text)

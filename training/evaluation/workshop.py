@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from monitor.core.axes import EnergyAxis
 from monitor.sim.anomalies import Anomalies
 from monitor.sim.scene import Scene, window_of
-from training.data import TrainingMap, TrainingSet, hold_out
 from training.evaluation.baselines import baselines
 from training.evaluation.candidate import Candidate, open_candidate
 from training.evaluation.comparison import compare
 from training.evaluation.method import LIMIT, Method, fitted_clean, fitted_there, of_candidate
 from training.evaluation.plan import Plan
+from training.evaluation.recipe import Recipe
 from training.evaluation.results import Comparison
 from training.evaluation.telling import Teller
+from training.evaluation.trainers import Trainers
 from training.evaluation.trial import Trial
-from training.train import train_run
 
 OURS = "3D-CVAE"
 TRAIN, CALIBRATE, TEST, CLEAN, PAPER = 1, 2, 10, 50, 80
@@ -30,14 +25,14 @@ TRAIN, CALIBRATE, TEST, CLEAN, PAPER = 1, 2, 10, 50, 80
 
 
 class Workshop:
-    """Makes what the parts of an evaluation share. `seed` picks the specimens, `folder` holds the training runs."""
+    """Makes what the parts of an evaluation share. `seed` picks the specimens, `trainers` train the models."""
 
-    def __init__(self, *, plan: Plan, seed: int, folder: Path, teller: Teller) -> None:
+    def __init__(self, *, plan: Plan, seed: int, trainers: Trainers, teller: Teller) -> None:
         self.plan = plan
         self.teller = teller
         self.given: list[Method] = []
         self._seed = seed
-        self._folder = folder
+        self._trainers = trainers
         self._candidates: dict[str, Candidate] = {}
         self._methods: dict[str, list[Method]] = {}
         self._compared: dict[str, Comparison] = {}
@@ -62,21 +57,25 @@ class Workshop:
         """A scan of each replicate."""
         return [Trial.of(scene, self.number(kind, i)) for i in range(self.plan.replicates)]
 
-    def candidate(self, name: str, counts: NDArray[np.float32], energy: EnergyAxis, **settings: Any) -> Candidate:
-        """The model trained on `counts` (row, column, energy) with these settings; `name` is its folder."""
-        if name not in self._candidates:
-            with self.teller.stage(f"train {name}"):
-                config = self.plan.settings(seed=self._seed, **settings)
-                data = training_set(counts, energy, config.seed, (config.validation_share, config.calibration_share))
-                run = self._folder / name
-                train_run(run, data, config, report=self.teller.training)
-                self._candidates[name] = open_candidate(run)
-        return self._candidates[name]
+    def recipe(self, clean: Scene, **settings: Any) -> Recipe:
+        """How the model of a clean scene is trained, with these settings."""
+        return Recipe(
+            name="-".join([clean.name, *(f"{key}={value}" for key, value in settings.items())]),
+            scene=clean,
+            specimen=self.number(TRAIN),
+            config=self.plan.settings(seed=self._seed, **settings),
+        )
+
+    def candidate(self, recipe: Recipe) -> Candidate:
+        """The model trained by `recipe`, waited for."""
+        if recipe.name not in self._candidates:
+            with self.teller.stage(f"train {recipe.name}"):
+                self._candidates[recipe.name] = open_candidate(self._trainers.trained(recipe))
+        return self._candidates[recipe.name]
 
     def trained_on(self, clean: Scene, **settings: Any) -> Candidate:
         """The model of a clean scene."""
-        name = "-".join([clean.name, *(f"{key}={value}" for key, value in settings.items())])
-        return self.candidate(name, Trial.of(clean, self.number(TRAIN)).counts, clean.energy, **settings)
+        return self.candidate(self.recipe(clean, **settings))
 
     def usual(self) -> Scene:
         """The clean scene that the base model learns from."""
@@ -107,13 +106,3 @@ class Workshop:
             with self.teller.stage(f"compare on {scene.name}"):
                 self._compared[scene.name] = compare(scene.name, self.trials(scene), methods)
         return self._compared[scene.name]
-
-
-def training_set(
-    counts: NDArray[np.float32], energy: EnergyAxis, seed: int, shares: tuple[float, float]
-) -> TrainingSet:
-    """A simulated map as the training takes it; `shares` are held out for validation and calibration."""
-    role = hold_out((counts.shape[0], counts.shape[1]), np.random.default_rng(seed), shares)
-    return TrainingSet(
-        maps=(TrainingMap(counts=counts, role=role),), energy=energy, title="simulated", inputs=(), notes=()
-    )

@@ -1,0 +1,57 @@
+"""Processes that train models ahead of need, while what is there already is compared.
+
+Each has one thread: two cores train two models side by side in less time than one after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import active_children, get_context
+from pathlib import Path
+from types import TracebackType
+
+from monitor.core.cores import allowed_cores
+from training.evaluation.recipe import Recipe
+
+MOST = 8
+"""Each takes a GiB of memory."""
+
+
+class Trainers:
+    """Trains in folders inside `folder`; a context that ends what is still under way."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pool = ProcessPoolExecutor(
+            min(allowed_cores(), MOST), mp_context=get_context("spawn"), initializer=_alone
+        )
+        self._begun: dict[str, Future[Path]] = {}
+
+    def __enter__(self) -> Trainers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
+        if kind is not None:
+            for process in active_children():
+                process.terminate()
+        self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, recipes: Iterable[Recipe]) -> None:
+        """Train these models, in this order."""
+        for recipe in recipes:
+            self._begun[recipe.name] = self._pool.submit(recipe.make, self._folder)
+
+    def trained(self, recipe: Recipe) -> Path:
+        """The folder of its finished run, waited for. Raises what its training raised."""
+        if recipe.name not in self._begun:
+            self.begin([recipe])
+        return self._begun[recipe.name].result()
+
+
+def _alone() -> None:
+    """One thread; an interrupt, which reaches all of a terminal's processes, ends it without a word."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
