@@ -1,6 +1,7 @@
 """Processes that train models ahead of need, while what is there already is compared.
 
-Each has one thread: two cores train two models side by side in less time than one after the other.
+Each has one thread: two cores train two models side by side in less time than one after the other. This process keeps
+to the cores that they leave, or one: threads that wait for a core cost more than they bring.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from types import TracebackType
 
+from threadpoolctl import threadpool_limits
+
 from monitor.core.cores import allowed_cores
 from training.evaluation.recipe import Recipe
 
@@ -24,13 +27,14 @@ class Trainers:
     """Trains in folders inside `folder`; a context that ends what is still under way."""
 
     def __init__(self, folder: Path) -> None:
+        at_once = min(allowed_cores(), MOST)
         self._folder = folder
-        self._pool = ProcessPoolExecutor(
-            min(allowed_cores(), MOST), mp_context=get_context("spawn"), initializer=_alone
-        )
+        self._left = max(allowed_cores() - at_once, 1)
+        self._pool = ProcessPoolExecutor(at_once, mp_context=get_context("spawn"), initializer=_alone)
         self._begun: dict[str, Future[Path]] = {}
 
     def __enter__(self) -> Trainers:
+        self._limits = threadpool_limits(self._left)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
@@ -38,6 +42,7 @@ class Trainers:
             for process in active_children():
                 process.terminate()
         self._pool.shutdown(cancel_futures=True)
+        self._limits.restore_original_limits()
 
     def begin(self, recipes: Iterable[Recipe]) -> None:
         """Train these models, in this order."""
@@ -53,5 +58,6 @@ class Trainers:
 
 def _alone() -> None:
     """One thread; an interrupt, which reaches all of a terminal's processes, ends it without a word."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["OMP_NUM_THREADS"] = "1"  # the training goes by it
+    threadpool_limits(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
