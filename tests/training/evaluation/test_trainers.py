@@ -17,11 +17,15 @@ TINY = Recipe(name="tiny", scene=SCENE, specimen=3, config=TrainConfig(steps=2))
 ENDLESS = replace(TINY, name="endless", config=TrainConfig(steps=1_000_000, patience=1_000_000))
 
 
+def trained(folder, *, begun, wanted):
+    with Trainers(folder) as trainers:
+        trainers.begin(begun)
+        return [trainers.trained(recipe) for recipe in wanted]
+
+
 def test_models_begun_ahead_and_those_asked_for_are_trained_as_their_recipes_say(tmp_path):
     asked = replace(TINY, name="asked", config=TrainConfig(steps=3))
-    with Trainers(tmp_path) as trainers:
-        trainers.begin([TINY])
-        runs = [trainers.trained(recipe) for recipe in (TINY, asked, TINY)]
+    runs = trained(tmp_path, begun=[TINY], wanted=[TINY, asked, TINY])
     assert [run.name for run in runs] == ["tiny", "asked", "tiny"]
     assert [finished_record(run)[0].config["steps"] for run in runs] == [2, 3, 2]
 
@@ -29,7 +33,6 @@ def test_models_begun_ahead_and_those_asked_for_are_trained_as_their_recipes_say
 def test_a_fault_of_a_training_is_raised_where_its_model_is_wanted_and_ends_the_others(tmp_path):
     blocked = replace(TINY, name="blocked")
     (tmp_path / "blocked").write_text("no folder")
-    with pytest.raises(DataError, match="blocked"), Trainers(tmp_path) as trainers:
-        trainers.begin([ENDLESS, blocked])
-        trainers.trained(blocked)
+    with pytest.raises(DataError, match="blocked"):
+        trained(tmp_path, begun=[ENDLESS, blocked], wanted=[blocked])
     assert not active_children()
