@@ -10,8 +10,10 @@ import os
 import signal
 from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 
 from threadpoolctl import threadpool_limits
@@ -57,7 +59,14 @@ class Trainers:
 
 
 def _alone() -> None:
-    """One thread; an interrupt, which reaches all of a terminal's processes, ends it without a word."""
+    """One thread. It ends without a word by an interrupt, which reaches all of a terminal, and with its parent."""
     os.environ["OMP_NUM_THREADS"] = "1"  # the training goes by it
     threadpool_limits(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Thread(target=_end_with, args=[parent_process()], daemon=True).start()
+
+
+def _end_with(process: BaseProcess | None) -> None:
+    if process is not None:
+        process.join()
+    os._exit(1)
