@@ -1,7 +1,8 @@
 """Processes that train models ahead of need, while what is there already is compared.
 
-Each has one thread: two cores train two models side by side in less time than one after the other. This process keeps
-to the cores that they leave, or one: threads that wait for a core cost more than they bring.
+Each has one thread: two cores train two models side by side in less time than one after the other. Until all are
+trained, this process keeps to the cores that they leave, or one: threads that wait for a core cost more than they
+bring.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ class Trainers:
         """The folder of its finished run, waited for. Raises what its training raised."""
         if recipe.name not in self._begun:
             self.begin([recipe])
-        return self._begun[recipe.name].result()
+        run = self._begun[recipe.name].result()
+        if all(each.done() for each in self._begun.values()):
+            self._limits.restore_original_limits()
+        return run
 
 
 def _alone() -> None:
