@@ -10,12 +10,11 @@ import numpy as np
 
 from monitor.core.axes import EnergyAxis
 from monitor.core.flagging import FlagRule
+from monitor.core.live_view import LAYERS, MapRows
 from monitor.core.views import (
-    LAYERS,
     BlockCounts,
     HealthView,
     Latency,
-    MapRows,
     ParentView,
     PixelCounts,
     Reason,
