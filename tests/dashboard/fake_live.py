@@ -24,6 +24,7 @@ from monitor.core.views import (
     Step,
     WireErrorCounts,
 )
+from tests.doubles import a_card
 
 ENERGY = EnergyAxis(offset_ev=650.0, step_ev=0.5, size=240)
 EDGE_EV = 708.0
@@ -156,7 +157,7 @@ class FakeLive:
 
     def p_threshold(self, scan: str) -> float:
         shown = self._scans[scan].shown["p_value"]
-        return self.rule.threshold(shown, shown.size)
+        return self.rule.threshold(shown, shown.size, a_card().calibration)
 
     # LiveView
 
