@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.core.calibration import discovery_threshold
+from monitor.core.flagging import DEFAULT_FDR
 from training.evaluation.method import Method, Scored
 from training.evaluation.metrics import (
     ashman_d,
@@ -22,7 +24,6 @@ from training.evaluation.results import Comparison, MethodFigures
 from training.evaluation.trial import Trial
 
 FALSE_ALARMS = 1e-3
-DEFAULT_FDR = 0.01
 
 
 def compare(title: str, trials: Sequence[Trial], methods: Sequence[Method]) -> Comparison:
@@ -51,7 +52,7 @@ def figures_of(method: Method, trials: Sequence[Trial], scored: Sequence[Scored]
     for name in scored[0].scores:
         data = pooled(truths, [each.scores[name] for each in scored])
         flags = [
-            judged_flags(truth, each.p_values[name] <= discovery_threshold(each.p_values[name], DEFAULT_FDR))
+            judged_flags(truth, flags_at(each.p_values[name]))
             for truth, each in zip(truths, scored, strict=True)
             if name in each.p_values
         ]
@@ -100,6 +101,11 @@ def false_share(trials: Sequence[Trial], method: Method, fdr: float) -> list[flo
         scored = method.judge(trial)
         if scored is None:
             continue
-        p = next(iter(scored.p_values.values()))
-        shares.append(1 - judged_flags(trial.truth, np.asarray(p <= discovery_threshold(p, fdr))).precision)
+        flags = flags_at(next(iter(scored.p_values.values())), fdr)
+        shares.append(1 - judged_flags(trial.truth, flags).precision)
     return shares
+
+
+def flags_at(p: NDArray[np.floating], fdr: float = DEFAULT_FDR) -> NDArray[np.bool_]:
+    """What Benjamini-Hochberg flags of the p-values that flags go by, same shape."""
+    return np.asarray(p <= discovery_threshold(p, fdr))

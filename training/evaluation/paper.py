@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.axes import EnergyAxis
-from monitor.core.calibration import discovery_threshold
 from monitor.sim.scene import Scene
 from monitor.sim.specimen import where_defects_may_be
 from training.evaluation.baselines import Baseline, baselines
 from training.evaluation.candidate import Candidate
-from training.evaluation.comparison import DEFAULT_FDR
+from training.evaluation.comparison import flags_at
 from training.evaluation.method import fitted_clean
 from training.evaluation.metrics import best_f1, judged_flags, mean_share
 from training.evaluation.results import Figure, PaperRow
@@ -100,7 +99,7 @@ def _as_paper(scene: Scene, cube: NDArray[np.float32], model: Candidate, seed: i
 def _mended(workshop: Workshop, scene: Scene, cube: NDArray[np.float32], model: Candidate) -> list[PaperRow]:
     calibration = Trial.of(scene, workshop.number(CALIBRATE)).counts
     flags: dict[str, Callable[[NDArray[np.float32]], NDArray[np.bool_]]] = {
-        "3D-CVAE, its own score": lambda counts: _flagged(model.judge(counts).raised)
+        "3D-CVAE, its own score": lambda counts: flags_at(model.judge(counts).raised)
     }
     for baseline in baselines(slow=False):
         if baseline.name == "PCA-5":
@@ -126,10 +125,6 @@ def _rolled(spectra: FloatArray, sign: NDArray[np.int64], shift_ev: float, axis:
     return roll_peak(spectra, channels, search=axis.window(*PAPER_WINDOW_EV), half=PAPER_HALF_WINDOW, smooth=smooth)
 
 
-def _flagged(p: NDArray[np.floating]) -> NDArray[np.bool_]:
-    return p <= discovery_threshold(p, DEFAULT_FDR)
-
-
 def _flags_of(
     baseline: Baseline, cube: NDArray[np.float32], calibration: NDArray[np.float32]
 ) -> Callable[[NDArray[np.float32]], NDArray[np.bool_]]:
@@ -139,6 +134,6 @@ def _flags_of(
         nothing = np.zeros(counts.shape[:2], dtype=bool)
         scored = method.judge(Trial(counts=counts, truth=nothing, energy=paper_axis(counts.shape[-1])))
         assert scored is not None
-        return _flagged(scored.p_values["window"])
+        return flags_at(scored.p_values["window"])
 
     return flags

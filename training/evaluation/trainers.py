@@ -67,10 +67,11 @@ def _alone() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # the training goes by it
     threadpool_limits(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    Thread(target=_end_with, args=[parent_process()], daemon=True).start()
+    parent = parent_process()
+    assert parent is not None, "it is a process that another has made"
+    Thread(target=_end_with, args=[parent], daemon=True).start()
 
 
-def _end_with(process: BaseProcess | None) -> None:
-    if process is not None:
-        process.join()
+def _end_with(process: BaseProcess) -> None:
+    process.join()
     os._exit(1)
