@@ -22,7 +22,7 @@ from training.evaluation.quality import calibration_curves, discovery, example, 
 from training.evaluation.results import Comparison, Report
 from training.evaluation.roll import PAPER_SHIFTS_EV
 from training.evaluation.subspace import robust_pca_is_there
-from training.evaluation.sweeps import all_sweeps, recipes, settings_of, standard_scenes
+from training.evaluation.sweeps import base_sweeps, recipes, settings_of, standard_scenes, trained_sweeps
 from training.evaluation.telling import Teller
 from training.evaluation.trainers import Trainers
 from training.evaluation.workshop import TEST, Workshop
@@ -50,7 +50,7 @@ def run_experiment(plan: Plan, given: Given, *, seed: int, silent: bool) -> Repo
         trainers.begin([workshop.recipe(base), workshop.recipe(cube), *recipes(workshop)])
         notes: list[str] = []
         scenes = _standard(workshop, given, notes)
-        sweeps = all_sweeps(workshop)
+        sweeps = base_sweeps(workshop)
         with teller.stage("calibration curves"):
             calibration = calibration_curves(workshop)
         with teller.stage("false discoveries"):
@@ -59,6 +59,7 @@ def run_experiment(plan: Plan, given: Given, *, seed: int, silent: bool) -> Repo
             rebuilt = reconstructions(workshop)
         paper = paper_experiment(workshop)
         own = _own(workshop, given, notes)
+        sweeps += trained_sweeps(workshop)  # last: until then their models are trained beside
         if plan.slow_baselines and not robust_pca_is_there():
             notes.append("ORPCA is left out: HyperSpy is not installed")
         if not plan.slow_baselines:

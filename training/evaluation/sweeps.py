@@ -43,11 +43,15 @@ def standard_scenes(workshop: Workshop) -> list[Scene]:
     ]
 
 
-def all_sweeps(workshop: Workshop) -> list[Sweep]:
-    """Every sweep, with a reason for each one that was left out."""
+def base_sweeps(workshop: Workshop) -> list[Sweep]:
+    """The sweeps that the base model goes through alone."""
     base = _base(workshop)
     shift = [workshop.compare(pixels_moved(workshop, shift_ev), base) for shift_ev in workshop.plan.shifts_ev]
-    sweeps = [Sweep(name="shift", points=shift), Sweep(name="concentration", points=_concentration(workshop))]
+    return [Sweep(name="shift", points=shift), Sweep(name="concentration", points=_concentration(workshop))]
+
+
+def trained_sweeps(workshop: Workshop) -> list[Sweep]:
+    """Those that want further models, with a reason for each one that was left out."""
     trained = {
         "dose": _dose,
         "latent": lambda w: _settings(w, "latent"),
@@ -56,6 +60,7 @@ def all_sweeps(workshop: Workshop) -> list[Sweep]:
         "material": _material,
         "contaminated": _contaminated,
     }
+    sweeps = []
     for name, points in trained.items():
         if name not in workshop.plan.trained_sweeps:
             sweeps.append(Sweep(name=name, why_not=LEFT_OUT.format(workshop.plan.name)))
