@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import material, offline, serve
+from tests.live import material, offline, serve, watched
 
-__all__ = ["material", "offline", "real_data", "serve"]
+__all__ = ["material", "offline", "real_data", "serve", "watched"]
 PROJECT = Path(__file__).resolve().parents[1]
 
 

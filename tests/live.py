@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -172,26 +172,43 @@ class Sender:
         self.context.destroy(linger=1000)
 
 
-@pytest.fixture
-def serve(material, tmp_path) -> Iterator:
-    """Starts services that end with the test: serve(*options, kind=zmq.PUB) gives (service, sender)."""
-    services, senders = [], []
+@contextmanager
+def services(material: Material, folder: Path) -> Iterator[Callable[..., tuple[Service, Sender]]]:
+    """Starts services in `folder` that end with it: start(*options, kind=zmq.PUB) gives (service, sender)."""
+    started, senders = [], []
 
     def start(*options, kind=zmq.PUB, sender=None, **more):
         if sender is None:
             sender = Sender(kind)
             senders.append(sender)
-        service = Service(material.model, tmp_path, *options, source=sender.endpoint, **more)
-        services.append(service)
+        service = Service(material.model, folder, *options, source=sender.endpoint, **more)
+        started.append(service)
         sender.wait()
         return service, sender
 
     yield start
     for sender in senders:
         sender.close()
-    for service in services:
+    for service in started:
         if service.process.poll() is None:
             service.stop()
+
+
+@pytest.fixture
+def serve(material, tmp_path) -> Iterator:
+    """`services` of one test alone, in its folder."""
+    with services(material, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def watched(material, tmp_path_factory) -> Iterator[Service]:
+    """A service that has watched the scan `film` to its end, shared by tests that leave its settings as they are."""
+    with services(material, tmp_path_factory.mktemp("watched")) as start:
+        service, sender = start()
+        sender.send(*messages_of(material.image, "film"))
+        service.closed("film")
+        yield service
 
 
 @pytest.fixture

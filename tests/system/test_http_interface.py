@@ -8,11 +8,8 @@ import pytest
 from tests.live import command, messages_of
 
 
-def test_one_pixel_shows_its_spectrum_against_expectation(serve, material, tmp_path):
-    service, sender = serve()
-    sender.send(*messages_of(material.image, "film"))
-    service.closed("film")
-    status, pixel = service.ask("api/scans/film/pixels/4/5")
+def test_one_pixel_shows_its_spectrum_against_expectation(watched, material, tmp_path):
+    status, pixel = watched.ask("api/scans/film/pixels/4/5")
     assert status == 200
     np.testing.assert_allclose(pixel["counts"], material.image.counts[4, 5])
     np.testing.assert_allclose(pixel["energy_ev"], material.image.energy.energies_ev())
@@ -22,7 +19,7 @@ def test_one_pixel_shows_its_spectrum_against_expectation(serve, material, tmp_p
     assert pixel["score"] > 0
     lo, hi = pixel["energy_span_ev"]
     assert lo <= pixel["energy_peak_ev"] <= hi
-    assert pixel["kind"] in service.maps("film", tmp_path)["card"].item()
+    assert pixel["kind"] in watched.maps("film", tmp_path)["card"].item()
     assert 0 < pixel["p_value"] <= 1
 
 
@@ -59,42 +56,34 @@ def test_maps_of_a_scan_under_way_are_those_so_far(serve, material, tmp_path):
         ("api/settings/fdr", {"fdr": 0.1, "false_flags": 1}, "PUT", 422),
     ],
 )
-def test_a_refusal_is_one_sentence(serve, material, path, body, method, status):
-    service, sender = serve()
-    sender.send(*messages_of(material.image, "film"))
-    service.closed("film")
-    got, answer = service.ask(path, body, method)
+def test_a_refusal_is_one_sentence(watched, path, body, method, status):
+    got, answer = watched.ask(path, body, method)
     assert got == status
     assert list(answer) == ["detail"]
     assert isinstance(answer["detail"], str)
 
 
-def test_a_decision_may_be_made_once(serve, material):
-    service, sender = serve()
-    sender.send(*messages_of(material.image, "film"))
-    service.closed("film")
-    request = service.ask("api/rescans", {"scan": "film", "region": [0, 0, 4, 4], "dwell_factor": 1})[1]
-    assert service.ask(f"api/rescans/{request['id']}/deny", {})[0] == 200
-    assert service.ask(f"api/rescans/{request['id']}/approve", {})[0] == 409
+def test_a_decision_may_be_made_once(watched):
+    request = watched.ask("api/rescans", {"scan": "film", "region": [0, 0, 4, 4], "dwell_factor": 1})[1]
+    assert watched.ask(f"api/rescans/{request['id']}/deny", {})[0] == 200
+    assert watched.ask(f"api/rescans/{request['id']}/approve", {})[0] == 409
 
 
-def test_foreign_origins_and_foreign_hosts_are_refused(serve):
-    service, _ = serve()
-    assert service.ask("api/scans", Origin="http://elsewhere.example")[0] == 403
-    assert service.ask("api/scans", Host="elsewhere.example")[0] == 403
-    assert service.ask("api/settings/fdr", {"fdr": 0.1}, "PUT", Origin="http://elsewhere.example")[0] == 403
-    assert service.ask("api/scans", Origin="http://[")[0] == 403
-    assert service.ask("api/scans", Origin=service.url.rstrip("/"))[0] == 200
+def test_foreign_origins_and_foreign_hosts_are_refused(watched):
+    assert watched.ask("api/scans", Origin="http://elsewhere.example")[0] == 403
+    assert watched.ask("api/scans", Host="elsewhere.example")[0] == 403
+    assert watched.ask("api/settings/fdr", {"fdr": 0.1}, "PUT", Origin="http://elsewhere.example")[0] == 403
+    assert watched.ask("api/scans", Origin="http://[")[0] == 403
+    assert watched.ask("api/scans", Origin=watched.url.rstrip("/"))[0] == 200
 
 
 @pytest.mark.parametrize("page", ["http://elsewhere.example", "null"])
 @pytest.mark.parametrize("host", ["own", "elsewhere.example"])
-def test_a_websocket_of_a_foreign_page_is_refused(serve, page, host):
+def test_a_websocket_of_a_foreign_page_is_refused(watched, page, host):
     from websockets.exceptions import InvalidStatus
     from websockets.sync.client import connect
 
-    service, _ = serve()
-    own = service.url.removeprefix("http://").rstrip("/")
+    own = watched.url.removeprefix("http://").rstrip("/")
     there = socket.create_connection(own.split(":"))
     name = own if host == "own" else host
     with pytest.raises(InvalidStatus, match="403"), connect(f"ws://{name}/ws", sock=there, origin=page):
@@ -143,11 +132,10 @@ def test_an_option_comes_before_the_other_way_to_say_it_in_the_file(serve, tmp_p
     assert service.ask("api/health")[1]["false_flags"] == 3.0
 
 
-def test_metrics_are_prometheus_text(serve):
+def test_metrics_are_prometheus_text(watched):
     from prometheus_client.parser import text_string_to_metric_families
 
-    service, _ = serve()
-    names = {family.name for family in text_string_to_metric_families(service.fetch("metrics")[1].decode())}
+    names = {family.name for family in text_string_to_metric_families(watched.fetch("metrics")[1].decode())}
     assert {"eelswatch_healthy", "eelswatch_rate_spectra_per_second", "eelswatch_stray_messages"} <= names
 
 

@@ -112,7 +112,8 @@ def test_a_child_scan_is_scored_and_tied_to_its_request(serve, material):
 
 def test_the_demo_finds_a_defect_and_its_child_scan_confirms_it(tmp_path, material):
     """The demo's own microscope and monitor; the model is the demo's own too, made by the demo itself."""
-    done = command("demo", "--no-browser", "--seconds", "45", "--auto-approve", "--folder", tmp_path, cwd=tmp_path)
+    faster = ["--seconds", "25", "--rate", "800"]
+    done = command("demo", "--no-browser", *faster, "--auto-approve", "--folder", tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "eelswatch ready http://127.0.0.1:" in done.stdout
     from monitor.core.axes import EnergyAxis
