@@ -24,7 +24,7 @@ from training.scoring import Scores, ScoringGraph, score_of
 from training.standardise import FEWEST, CleanMaps, seen_at
 from training.strips import strips
 
-HELD_OUT, LEARNED_FROM = (Role.CALIBRATE,), (Role.TRAIN, Role.VALIDATE)
+HELD_OUT, LEARNED_FROM, SUSPECT = (Role.CALIBRATE,), (Role.TRAIN, Role.VALIDATE), (Role.SUSPECT,)
 KNOTS = 200
 SHAPE_LIMITS = (-0.07, 0.1)
 """Of the Pareto tail. Near z standard deviations the largest of many Gaussian deviates has about -1 / z^2 (Leadbetter,
@@ -58,7 +58,7 @@ def said_of_map(
     """What `take` keeps of the scores of a map, as in `score_map`."""
     graph.eval()
     parts: list[tuple[Tensor, ...]] = []
-    for strip in strips(len(counts), graph.halo_rows):
+    for strip in strips(len(counts), graph.halo_rows, counts.shape[1] * graph.architecture.coarse):
         tensor = torch.from_numpy(counts[strip.halo])[None].to(graph.gain.device)
         parts.append(tuple(output[0, strip.inner].cpu() for output in take(graph(tensor))))
     return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
@@ -68,7 +68,8 @@ def said_of_map(
 def calibrate(graph: ScoringGraph, clean: CleanMaps) -> tuple[Calibration, int]:
     """The p-values of clean pixels of the maps, labelled ones left out, at each of the bank's doses.
 
-    Also how many scores stand far from all others and were left out. Raises DataError where none is held out.
+    Suspects are judged again; what is beside them shows what they are, and says nothing of clean pixels. Also how many
+    scores stand far from all others and were left out. Raises DataError where none is held out.
     """
     graph.eval()
     held, total = seen_at(graph, clean, 1.0, graph.levelled, HELD_OUT)
@@ -87,8 +88,9 @@ def calibrate(graph: ScoringGraph, clean: CleanMaps) -> tuple[Calibration, int]:
             own_middle, own_spread = _reach(found)
             stretch = own_spread / spread * (BROUGHT_OUT if dose == DOSES[-1] else 1.0)
             graph.bank.levels.align(row, own_middle - middle * stretch, stretch)
-    calibration = fit_calibration(score_of(usual).numpy(), torch.cat(totals).numpy() * float(graph.gain))
-    return calibration, len(usual) - calibration.pixels
+    every = torch.cat((usual, seen_at(graph, clean, 1.0, graph.levelled, SUSPECT)[0]))
+    calibration = fit_calibration(score_of(every).numpy(), torch.cat(totals).numpy() * float(graph.gain))
+    return calibration, len(every) - calibration.pixels
 
 
 def widened(learned: Tensor, held: Tensor) -> Tensor:

@@ -24,13 +24,14 @@ BLOCKS_A_SIDE = 12
 
 
 class Role(IntEnum):
-    """What a pixel is used for; a suspect one, which may be an anomaly, for calibration alone."""
+    """What a pixel is used for; a suspect one, which may be an anomaly, for calibration alone, one beside it not."""
 
     MISSING = 0
     TRAIN = 1
     VALIDATE = 2
     CALIBRATE = 3
     SUSPECT = 4
+    BESIDE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

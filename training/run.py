@@ -1,6 +1,7 @@
 """The run folder: what went in, how far it got, and the trained graph.
 
     run.json         configuration, inputs, axes, notes, and once finished: losses, noise, calibration
+    suspects.pt      pixels without which an unfinished run is trained again
     checkpoint.pt    where an unfinished run stands
     model.pt         the weights and buffers of the finished graph
 
@@ -20,7 +21,7 @@ from monitor.core.model_card import Noise, TrainingInput
 from monitor.files.atomic import replacing
 from training.config import TrainConfig
 
-RECORD, CHECKPOINT, MODEL = "run.json", "checkpoint.pt", "model.pt"
+RECORD, SUSPECTS, CHECKPOINT, MODEL = "run.json", "suspects.pt", "checkpoint.pt", "model.pt"
 
 Scalar = bool | int | float | str | None
 
@@ -101,5 +102,5 @@ def check_same(run: Path, record: RunRecord, config: TrainConfig, inputs: list[T
 
 def clear(run: Path) -> None:
     """Remove what an earlier run left in the folder, and nothing else."""
-    for name in (RECORD, CHECKPOINT, MODEL):
+    for name in (RECORD, SUSPECTS, CHECKPOINT, MODEL):
         (run / name).unlink(missing_ok=True)

@@ -159,7 +159,7 @@ def seen_at(
         if dose > 1.0:
             use, (coarse, valid) = summed(use[..., None], use)[1], summed(coarse, valid)
         with _noise_of_sums(graph, SUMMED**2 if dose > 1.0 else 1):
-            for strip in strips(len(coarse), graph.halo_rows):
+            for strip in strips(len(coarse), graph.halo_rows, coarse[0].numel()):
                 found = graph.found(coarse[None, strip.halo], valid[None, strip.halo])
                 mask = (use[strip.core].to(coarse.device) > 0) & (found.valid[0, strip.inner] > 0)
                 parts.append(tuple(each[0, strip.inner][mask].cpu() for each in look(found)))

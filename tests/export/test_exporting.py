@@ -19,8 +19,9 @@ from monitor.core.resampling import resampler
 from monitor.io.graph import Graph
 from monitor.io.scorer import load_scorer
 from training.config import TrainConfig
+from training.fresh import new_graph
 from training.scoring import Scores
-from training.train import load_graph, new_graph
+from training.train import load_graph
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from monitor.io.graph import Graph
 from monitor.io.scorer import Scorer
 from tests.doubles import a_card
 from training.config import TrainConfig
-from training.train import load_graph, new_graph
+from training.fresh import new_graph
+from training.train import load_graph
 
 OUTPUTS = ("score", "energy_index", "kind", "label", "span", "amount", "drift")
 ROWS = 24

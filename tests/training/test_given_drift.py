@@ -7,10 +7,10 @@ from small import small_film, training_set
 
 from monitor.core.noise_fit import fit_noise
 from training.config import TrainConfig
+from training.fresh import prepare
 from training.given_drift import FURTHEST, teach
 from training.loop import fit
 from training.shift import move
-from training.train import prepare
 
 CONFIG = TrainConfig(steps=20, batch=2, crop_rows=6, crop_columns=12)
 

@@ -5,7 +5,7 @@ import torch
 from monitor.core.axes import EnergyAxis
 from training.config import TrainConfig
 from training.convolution import LONGEST, Convolution, Expansion
-from training.train import new_graph
+from training.fresh import new_graph
 
 SMALL = TrainConfig(model="paper", width=2, latent=3)
 

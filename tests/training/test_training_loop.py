@@ -6,8 +6,8 @@ from small import small_film, training_set
 from monitor.core.errors import ModelError
 from monitor.core.noise_fit import fit_noise
 from training.config import TrainConfig
+from training.fresh import prepare
 from training.loop import fit
-from training.train import prepare
 
 CONFIG = TrainConfig(steps=12, batch=2, crop_rows=6, crop_columns=8, validate_every=4, checkpoint_s=1e-6)
 CPU = torch.device("cpu")

@@ -1,8 +1,10 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import maximum_filter
 from scipy.stats import rankdata
 from small import small_film, training_set
@@ -14,6 +16,8 @@ from monitor.files.spectrum_image import read_spectrum_image, write_spectrum_ima
 from training.calibrate import score_map
 from training.command import train
 from training.data import Role
+from training.families import EVIDENCE
+from training.loop import fit
 from training.run import finished_record, read_record
 from training.standardise import CleanMaps
 from training.suspects import without_suspects
@@ -64,10 +68,26 @@ def test_of_a_map_to_learn_from_its_anomalies_and_their_neighbours_are_set_apart
     scan = small_film(7, anomalous=True, rows=48, columns=48)
     maps = training_set(scan.image.counts).maps
     left = without_suspects(graph, CleanMaps(maps, NoiseEstimate.of(fit_noise(maps[0].counts)))).maps[0].role
-    apart = left == Role.SUSPECT
+    apart = (left == Role.SUSPECT) | (left == Role.BESIDE)
+    assert (left[scan.truth] == Role.SUSPECT).mean() > 0.5
     assert apart[scan.truth].mean() > 0.7
     assert apart[~maximum_filter(scan.truth, 3)].mean() < 0.05
     assert (left == maps[0].role)[~apart].all()
+
+
+def test_a_rare_place_that_only_its_latent_tells_from_others_is_not_set_apart(run, monkeypatch):
+    """An interface is as rare as an anomaly; but the network expects what it shows."""
+    maps = training_set(small_film(8, rows=48, columns=48).image.counts).maps
+    row, column = np.indices((48, 48))
+    interface = column == 20
+    strange = (row % 6 == 3) & (column % 6 == 5)
+    scores = torch.from_numpy(np.random.default_rng(0).exponential(size=(48, 48)) + 50 * (strange | interface))
+    kinds = torch.from_numpy(np.where(interface, EVIDENCE.index("latent"), EVIDENCE.index("shift")))
+    monkeypatch.setattr("training.suspects.said_of_map", lambda *_: (scores, torch.zeros_like(kinds), kinds))
+    graph, _, _ = load_graph(run)
+    apart = without_suspects(graph, CleanMaps(maps, NoiseEstimate.of(fit_noise(maps[0].counts)))).maps[0].role
+    assert (apart[strange] == Role.SUSPECT).all()
+    assert not (apart[interface] == Role.SUSPECT).any()
 
 
 def test_of_a_clean_map_to_learn_from_nothing_is_set_apart(run):
@@ -153,6 +173,35 @@ def test_a_run_can_begin_again(clean_map, tmp_path):
     record = read_record(tmp_path / "run")
     assert record is not None
     assert record.config["seed"] == 4
+
+
+def test_a_run_cut_off_while_it_is_trained_again_goes_on_there(clean_map, tmp_path, monkeypatch):
+    """A part of the map is suspected, so the network is trained twice; the second time it is interrupted."""
+    looked, trained = [], []
+
+    def suspicious(graph, clean):
+        looked.append(clean)
+        roles = [np.where(np.indices(each.role.shape)[0] < 8, np.int8(Role.SUSPECT), each.role) for each in clean.maps]
+        return clean._replace(maps=[replace(each, role=role) for each, role in zip(clean.maps, roles, strict=True)])
+
+    def interrupted(*arguments, **named):
+        trained.append(fit(*arguments, **named, stop_after=3 if len(trained) == 1 else None))
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return trained[-1]
+
+    monkeypatch.setattr("training.train.without_suspects", suspicious)
+    monkeypatch.setattr("training.train.teach", lambda *_: None)
+    short = [str(clean_map), "steps=6", "validate_every=1", "batch=1"]
+    train(short, output=tmp_path / "undisturbed", quiet=True)
+    monkeypatch.setattr("training.train.fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(short, output=tmp_path / "run", quiet=True)
+    train(short, output=tmp_path / "run", quiet=True)
+    assert (len(trained), len(looked)) == (3, 2), "of a run that goes on the suspects are known"
+    state, other = (load_graph(tmp_path / name)[0].state_dict() for name in ("undisturbed", "run"))
+    torch.testing.assert_close(other, state, rtol=0, atol=0, equal_nan=True)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["model.pt", "run.json"]
 
 
 def test_no_file_is_refused_and_an_unfinished_run_is_not_loaded(tmp_path):
