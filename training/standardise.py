@@ -36,9 +36,9 @@ SCATTERED = ((0.0, 1.0), (0.4, 16.0), (0.8, 16.0), (0.4, 26.0), (0.8, 26.0))
 """Shares of the spectrum that are added after one more loss of so many eV: up to a specimen twice as thick."""
 SCATTERED_LESS = (-0.3, 23.0)
 """Likewise of a thinner specimen. Of a loss of 20 or 26 eV the network leaves the same (cosine above .9)."""
-LATENT_CARE = {0.25: 1.35, 1.0: 1.15, 4.0: 1.8}
+LATENT_CARE = {0.25: 1.35, 1.0: 1.35, 4.0: 1.8}
 """Latents of a map that was learned from lie closer than those of another; their scale is made so much wider, the most
-at the doses that thinned and added pixels stand for."""
+at the dose that added pixels stand for."""
 LEAST_SPREAD = 0.5
 UNLIMITED = 1e6
 QUIET = 0.95

@@ -48,7 +48,7 @@ def demo(
         signal.signal(number, lambda *_: stop.set())
     scene = SCENES["demo"]
     if not quiet:
-        typer.echo("making a model of the defect-free specimen (under a minute; kept for the next time)")
+        typer.echo("making a model of the defect-free specimen (a minute or two; kept for the next time)")
     model = first_model(scene, folder, quiet=quiet)
     rescan = f"tcp://127.0.0.1:{free_port()}"
     with StreamSender("tcp://127.0.0.1:*", resend="tcp://127.0.0.1:*") as sender:
