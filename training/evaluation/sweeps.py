@@ -70,17 +70,17 @@ def trained_sweeps(workshop: Workshop) -> list[Sweep]:
 
 
 def recipes(workshop: Workshop) -> list[Recipe]:
-    """Every further model that the sweeps of the plan want, in the order in which they do."""
+    """Every further model that the sweeps of the plan want: the one trained twice first, then as they want them."""
     usual, plan = workshop.usual(), workshop.plan
     found: list[Recipe] = []
+    if "contaminated" in plan.trained_sweeps:
+        found.append(_contaminating(workshop))
     if "dose" in plan.trained_sweeps:
         others = [dose for dose in plan.doses if dose != plan.counts_per_pixel]
         found += [workshop.recipe(_clean_at(workshop, dose)) for dose in others]
     found += [workshop.recipe(usual, **each) for sweep in plan.trained_sweeps for each in settings_of(plan, sweep)]
     if "material" in plan.trained_sweeps:
         found.append(workshop.recipe(_manganite(workshop)))
-    if "contaminated" in plan.trained_sweeps:
-        found.append(_contaminating(workshop))
     return found
 
 
