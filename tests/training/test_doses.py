@@ -23,9 +23,11 @@ def test_four_pixels_are_added_up_where_all_are_there():
     assert total[0, 1].abs().sum() == 0
 
 
-@pytest.mark.parametrize("rows", [1, 16, 37])
-def test_strips_cover_every_row_once_and_see_their_neighbours(rows):
-    found = list(strips(rows, 3))
+@pytest.mark.parametrize(("rows", "values", "number"), [(1, 1, 1), (16, 10**6, 1), (37, 10**6, 3), (37, 10**5, 2)])
+def test_strips_cover_every_row_once_and_see_their_neighbours(rows, values, number):
+    """Rows of `values` values: few of the longest, many of short ones in a strip."""
+    found = list(strips(rows, 3, values))
+    assert len(found) == number
     covered = [row for strip in found for row in range(*strip.core.indices(rows))]
     assert covered == list(range(rows))
     for strip in found:
