@@ -49,7 +49,7 @@ lint: $(ALL_READY)
 
 # Two tests at a time, each with one thread for its sums: most wait for a process of their own to start or to answer.
 test: $(ALL_READY) .chromium-told
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 test-slow: $(ALL_READY) .chromium-told
 	$(BIN)/python -m pytest -m slow --timeout 3600 $(TESTS)

@@ -12,11 +12,6 @@ __all__ = ["material", "offline", "real_data", "serve", "watched"]
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files whose tests take longest come first: so two that work side by side end together."""
-    items.sort(key=lambda item: "tests/training/" not in item.nodeid)
-
-
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
     """The path of a real EELS file by its name; skips, saying so, where the folder is not at hand.
