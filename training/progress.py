@@ -24,13 +24,9 @@ def training_progress(steps: int, *, silent: bool) -> Iterator[Callable[[Progres
     bar = Bar(*columns, console=Console(stderr=True))
     task = bar.add_task("training", total=steps, text="")
 
-    before = 0
-
     def report(progress: Progress, seconds_left: float) -> None:
-        nonlocal before
-        if progress.step < before:
+        if progress.step < bar.tasks[task].completed:
             bar.update(task, description="training again, suspects set apart")
-        before = progress.step
         bar.start()  # with the first step, so that a run that cannot begin shows its error alone
         text = f"loss {progress.validation:.3e}  chi2/dof {progress.chi2_per_dof:.3f}  {seconds_left:.0f} s left"
         bar.update(task, completed=progress.step, text=text)

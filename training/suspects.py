@@ -36,12 +36,18 @@ def without_suspects(graph: ScoringGraph, clean: CleanMaps) -> CleanMaps:
     kept = without_anomalies(every)
     if kept.size == every.size:
         return clean
-    roles = [_apart(item.role, score > kept[-1]) for score, item in zip(scores, clean.maps, strict=True)]
-    now = [item.role for item in clean.maps]
-    few = max(FEWEST, LEAST_LEFT * _number(now, LEARNED_FROM))
-    if _number(roles, LEARNED_FROM) < few or _number(roles, HELD_OUT) < LEAST_LEFT * _number(now, HELD_OUT):
+    apart = _with_roles(
+        clean, [_apart(item.role, score > kept[-1]) for score, item in zip(scores, clean.maps, strict=True)]
+    )
+    few = max(FEWEST, LEAST_LEFT * number(clean, LEARNED_FROM))
+    if number(apart, LEARNED_FROM) < few or number(apart, HELD_OUT) < LEAST_LEFT * number(clean, HELD_OUT):
         return clean
-    return _with_roles(clean, roles)
+    return apart
+
+
+def number(clean: CleanMaps, roles: Sequence[Role]) -> int:
+    """How many pixels of the maps have one of these roles."""
+    return sum(int(np.isin(item.role, roles).sum()) for item in clean.maps)
 
 
 def remember(path: Path, apart: CleanMaps) -> None:
@@ -63,10 +69,6 @@ def _with_roles(clean: CleanMaps, roles: Sequence[NDArray[np.int8]]) -> CleanMap
 def _apart(role: NDArray[np.int8], far: NDArray[np.bool_]) -> NDArray[np.int8]:
     beside = maximum_filter(far, 3) & (role != Role.MISSING)
     return np.where(far, np.int8(Role.SUSPECT), np.where(beside, np.int8(Role.BESIDE), role))
-
-
-def _number(roles: Sequence[NDArray[np.int8]], wanted: Sequence[Role]) -> int:
-    return sum(int(np.isin(role, wanted).sum()) for role in roles)
 
 
 def _of_what_is_left(graph: ScoringGraph, counts: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,10 +18,10 @@ from monitor.core.errors import DataError
 from monitor.core.model_card import Noise
 from monitor.core.noise import NoiseEstimate
 from monitor.core.noise_fit import fit_noise
-from training.calibrate import calibrate
+from training.calibrate import SUSPECT, calibrate
 from training.checkpoint import load_tensors, save_tensors
 from training.config import TrainConfig
-from training.data import Role, TrainingSet
+from training.data import TrainingSet
 from training.device import available_cores, pick_device
 from training.fresh import new_graph, prepare
 from training.given_drift import teach
@@ -40,7 +40,7 @@ from training.run import (
 )
 from training.scoring import ScoringGraph
 from training.standardise import CleanMaps, standardise
-from training.suspects import remember, remembered, without_suspects
+from training.suspects import number, remember, remembered, without_suspects
 
 
 def train_run(
@@ -94,7 +94,7 @@ def train_run(
     calibration, left_out = calibrate(graph, apart)
     notes = list(record.notes)
     if apart is not clean:
-        suspects = sum(int((item.role == Role.SUSPECT).sum()) for item in apart.maps)
+        suspects = number(apart, SUSPECT)
         notes.append(f"{suspects} pixels stand far from all others; what is normal was learned anew without them")
     if left_out:
         notes.append(f"{left_out} of the scores stand far from all others and were left out of the calibration")
